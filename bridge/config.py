@@ -1,7 +1,7 @@
 """``rialto.toml``: what it may say, and how it is read.
 
 Reading is strict. An unknown key, a missing one or a wrong type is a finding that names the line and, where one is
-near, the key that was probably meant. Nothing secret stands in the file: secrets are files beside it (``bridge.secrets``).
+near, the key that was probably meant. Nothing secret stands in the file: ``bridge.secrets`` says where secrets are.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ _Path = tuple[str, ...]
 _Finding = tuple[_Path, str]
 
 
-def _mismatches(raw: object, kind: Any, path: _Path) -> Iterator[_Finding]:
+def _mismatches(raw: object, kind: Any, path: _Path) -> Iterator[_Finding]:  # noqa: ANN401 - any type expression
     """Everything in which ``raw`` is not a ``kind``, each with the path at which it stands.
 
     msgspec stops at the first mismatch and writes ``[...]`` for a table's name; an operator wants all of them, by name.
