@@ -1,7 +1,7 @@
 """Structured logs: what happened to which message, never what it said.
 
-A line is an event's name and its fields. Bodies, tokens and keys have no field; should one be passed by mistake under a
-telling name, it is struck out on its way, and a test searches the logs of whole conversations for what was said in them.
+A line is an event's name and its fields. Bodies, tokens and keys have no field; should one be passed under a
+telling name by mistake, it is struck out; a test searches the logs of whole talks for what was said.
 """
 
 from __future__ import annotations
