@@ -189,11 +189,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     ``send`` is the way from Rialto to the network, ``receive`` the way back. ``leg`` says where plaintext exists on the
     network's side. All times are in milliseconds; None means without limit.
 
-    ``edit_age`` and ``delete_age``: how old a message may be. ``reply_window``: how long after the person's last message
-    others may write to them. ``shows_sender``: the network itself shows who of several people speaks; where it does not,
-    the name is put before the text. ``idempotent_send``: a second send with the same key is not delivered twice.
-    ``ordered``: messages arrive in the order in which they were sent. ``history``: what was said while the adapter was
-    away can be fetched.
+    ``edit_age`` and ``delete_age``: how old a message may be. ``reply_window``: how long after the person's last
+    message others may write to them. ``shows_sender``: the network itself shows who of several people speaks; where it
+    does not, the name is put before the text. ``idempotent_send``: a second send with the same key is not delivered
+    twice. ``ordered``: messages arrive in the order in which they were sent. ``history``: what was said while the
+    adapter was away can be fetched.
     """
 
     leg: LegClass = LegClass.OPEN

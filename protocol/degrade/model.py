@@ -37,19 +37,20 @@ class Context(Struct, frozen=True, kw_only=True):
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """One native message. An adapter is only ever handed these shapes of ``part``:
+    """One native message, in one of the few shapes of ``part`` that an adapter is ever handed.
 
-    - a ``NullPart``, with ``keeps_replaces``: a deletion, or a reaction taken back;
-    - a ``SinglePart`` of ``text/plain;charset=utf-8``, with disposition ``REACTION`` if it is one emoji reacting to the
+    - ``NullPart``, with ``keeps_replaces``: a deletion, or a reaction taken back;
+    - ``SinglePart`` of ``text/plain;charset=utf-8``; with disposition ``REACTION`` it is one emoji that reacts to the
       message answered;
-    - a ``SinglePart`` of ``text/markdown;variant=GFM-MIMI``, only if the network has formatting, and only with the kinds
+    - ``SinglePart`` of ``text/markdown;variant=GFM-MIMI``, only if the network has formatting, and only with the kinds
       of formatting that it has;
-    - a ``SinglePart`` of one of the types of ``protocol.commerce`` whose feature the network has;
-    - an ``ExternalPart``: a file, within the limits of its ``FileRule``;
-    - a ``MultiPart`` (``SINGLE_UNIT``) of an ``ExternalPart`` and a ``SinglePart`` of text: a file with its caption;
-    - a ``SinglePart`` of any other type (message status, typing) that stood alone in the content: passed on as it is.
+    - ``SinglePart`` of one of the types of ``protocol.commerce`` whose feature the network has;
+    - ``ExternalPart``: a file, within the limits of its ``FileRule``;
+    - ``MultiPart`` (``SINGLE_UNIT``) of an ``ExternalPart`` and a ``SinglePart`` of text: a file with its caption;
+    - ``SinglePart`` of any other type (message status, typing) that stood alone in the content: passed on as it is.
 
-    A file whose bytes stand in the content itself is an ``ExternalPart`` with a ``data:`` URL; ``inline_bytes`` reads it.
+    A file whose bytes stand in the content itself is an ``ExternalPart`` with a ``data:`` URL; ``inline_bytes`` reads
+    it.
 
     ``keeps_replaces`` and ``keeps_in_reply_to`` say whether the native message still edits (or deletes) and answers
     what the content does; the endpoint then puts the native ids in, and otherwise leaves them out.
