@@ -1,0 +1,505 @@
+"""Deterministic CBOR (RFC 8949, section 4.2.1), strict both ways.
+
+One pass decodes and checks: a byte string is accepted only if ``encode(decode(data)) == data``, so two parties that
+hold equal values hold equal bytes, and a message id computed from bytes means one thing. Refused, each with an error
+that says at which byte and in which item: forms that are not the shortest, indefinite lengths, map keys out of order
+or twice, text that is not UTF-8, a NaN other than ``f97e00``, nesting deeper than ``MAX_DEPTH``, more than
+``MAX_ITEMS`` items, bytes missing or left over. MIMI content (section 6.2 of its draft) narrows map keys further, to
+text, bytes and integers within +-(2^53 - 1), and so does this module.
+
+Types: integers of 64 bits, ``bytes``, ``str``, ``list`` (a tuple is encoded like one), ``dict``, ``bool``, ``None``,
+``float``, and two that Python lacks: ``Tag`` and ``Simple``. Tags are carried, never interpreted: interpreting them is
+how a few bytes become a gigabyte. Work and memory are linear in the number of bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from operator import itemgetter
+from reprlib import repr as shorten
+from struct import Struct as Layout
+from typing import Any, ClassVar, Final, TypeAlias
+
+from msgspec import Struct
+
+from protocol.errors import ProtocolError
+
+MAX_DEPTH: Final = 16
+"""How many arrays, maps and tags may lie inside one another; MIMI content needs 12."""
+
+MAX_ITEMS: Final = 65_536
+"""How many items one encoding may hold in all; a content of 1,024 external parts has 16,000."""
+
+MAX_INTEGER_KEY: Final = 2**53 - 1
+"""The largest magnitude of an integer key: what every language can represent."""
+
+
+class Tag(Struct, frozen=True):
+    """A tagged value, uninterpreted."""
+
+    number: int
+    value: Any
+
+
+class Simple(Struct, frozen=True):
+    """A simple value that Python has no word for: 0..19, 23 (undefined) or 32..255."""
+
+    value: int
+
+
+UNDEFINED: Final = Simple(23)
+
+TAGGED: Final = "tagged"
+"""The step of a path that leads from a tag to its value."""
+
+
+class CborError(ProtocolError):
+    """Bytes that are not deterministic CBOR, or a value that has none.
+
+    ``offset`` is the byte at which the offending item starts and ``path`` leads to it from the outermost item, by
+    array indices and map keys; when encoding, ``offset`` is None.
+    """
+
+    code: ClassVar[str] = "cbor"
+
+    def __init__(self, text: str, offset: int | None = None, path: str = "$") -> None:
+        where = path if offset is None else f"{path} (byte {offset})"
+        super().__init__(f"{text} at {where}")
+        self.text = text
+        self.offset = offset
+        self.path = path
+
+
+class Truncated(CborError):
+    """The bytes end inside an item."""
+
+    code: ClassVar[str] = "cbor-truncated"
+
+
+class TrailingBytes(CborError):
+    """Bytes are left after the outermost item."""
+
+    code: ClassVar[str] = "cbor-trailing-bytes"
+
+
+class NotShortest(CborError):
+    """An integer, length, tag or float in a longer form than it needs."""
+
+    code: ClassVar[str] = "cbor-not-shortest"
+
+
+class IndefiniteLength(CborError):
+    """A string, array or map of indefinite length, or a stray break."""
+
+    code: ClassVar[str] = "cbor-indefinite-length"
+
+
+class Malformed(CborError):
+    """Additional information that RFC 8949 reserves, or a simple value that has no valid encoding."""
+
+    code: ClassVar[str] = "cbor-malformed"
+
+
+class KeyOrder(CborError):
+    """A map key that sorts, bytewise, before the key that precedes it."""
+
+    code: ClassVar[str] = "cbor-key-order"
+
+
+class DuplicateKey(CborError):
+    """A map key that occurs twice."""
+
+    code: ClassVar[str] = "cbor-duplicate-key"
+
+
+class BadUtf8(CborError):
+    """Text that is not valid UTF-8."""
+
+    code: ClassVar[str] = "cbor-bad-utf8"
+
+
+class BadKey(CborError):
+    """A map key that is neither text nor bytes nor an integer within +-(2^53 - 1)."""
+
+    code: ClassVar[str] = "cbor-key"
+
+
+class IntegerRange(CborError):
+    """An integer, when encoding, that does not fit into 64 bits."""
+
+    code: ClassVar[str] = "cbor-integer-range"
+
+
+class NonCanonicalNan(CborError):
+    """A NaN in another form than ``f97e00``."""
+
+    code: ClassVar[str] = "cbor-nan"
+
+
+class TooDeep(CborError):
+    """Nesting deeper than ``MAX_DEPTH``."""
+
+    code: ClassVar[str] = "cbor-depth"
+
+
+class TooManyItems(CborError):
+    """More than ``MAX_ITEMS`` items."""
+
+    code: ClassVar[str] = "cbor-items"
+
+
+class NotEncodable(CborError):
+    """A Python value of a type that CBOR does not have, or a tag or simple value out of range."""
+
+    code: ClassVar[str] = "cbor-not-encodable"
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR holds anything
+    """Return the one item that ``data`` holds; raise a ``CborError`` that says what is wrong and where."""
+    try:
+        value, end = _Decoder(data).item(0, MAX_DEPTH)
+    except _Refusal as refusal:
+        raise refusal.error(refusal.text, refusal.offset, path_to(data, refusal.offset)) from None
+    if end != len(data):
+        raise TrailingBytes(f"{len(data) - end} bytes are left over", end)
+    return value
+
+
+class _Refusal(Exception):
+    """A ``CborError`` in the making: its path is only worked out once it is needed."""
+
+    def __init__(self, error: type[CborError], text: str, offset: int) -> None:
+        super().__init__(text)
+        self.error = error
+        self.text = text
+        self.offset = offset
+
+
+class _Decoder:
+    """Reads items out of ``data``: a method takes where an item starts and returns where it ends beside its value."""
+
+    __slots__ = ("data", "room")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.room = MAX_ITEMS
+
+    def item(self, start: int, depth: int) -> tuple[Any, int]:
+        """Read any one item; ``depth`` more containers may lie around or inside it."""
+        data = self.data
+        try:
+            first = data[start]
+        except IndexError:
+            raise _Refusal(Truncated, "an item is missing", start) from None
+        major, argument = first >> 5, first & 31
+        position = start + 1
+        if major == 7:
+            return self._simple(start, argument)
+        if argument > 23:
+            argument, position = self._argument(start, argument)
+        if major == 3:
+            raw, position = self._string(start, position, argument)
+            try:
+                return raw.decode(), position
+            except UnicodeDecodeError as error:
+                raise _Refusal(BadUtf8, f"text is not UTF-8 from its octet {error.start} on", start) from None
+        if major == 2:
+            return self._string(start, position, argument)
+        if major < 2:
+            return (~argument if major else argument), position
+        if not depth:
+            raise _Refusal(TooDeep, f"nesting is deeper than {MAX_DEPTH}", start)
+        if major == 4:
+            return self._array(start, position, argument, depth - 1)
+        if major == 5:
+            return self._map(start, position, argument, depth - 1)
+        return self._tag(start, position, argument, depth - 1)
+
+    def _argument(self, start: int, info: int) -> tuple[int, int]:
+        """Read the argument that follows a first byte whose additional information is over 23."""
+        if info == 31:
+            raise _Refusal(IndefiniteLength, "the length is indefinite", start)
+        if info > 27:
+            raise _Refusal(Malformed, f"additional information {info} is reserved", start)
+        width = 1 << (info - 24)
+        end = start + 1 + width
+        raw = self.data[start + 1 : end]
+        if len(raw) < width:
+            raise _Refusal(Truncated, "the bytes end inside a head", start)
+        argument = int.from_bytes(raw)
+        if argument < _SMALLEST[info]:
+            raise _Refusal(
+                NotShortest, f"{argument} is written in {width} bytes, which is not the shortest form", start
+            )
+        return argument, end
+
+    def _string(self, start: int, position: int, length: int) -> tuple[bytes, int]:
+        end = position + length
+        if end > len(self.data):
+            raise _Refusal(Truncated, f"{end - len(self.data)} bytes of a string are missing", start)
+        return self.data[position:end], end
+
+    def _reserve(self, start: int, items: int, bytes_left: int) -> None:
+        """Refuse a container that promises more items than there are bytes or than anyone needs."""
+        if items > bytes_left:
+            raise _Refusal(Truncated, f"{items} items cannot fit into the {bytes_left} bytes left", start)
+        self.room -= items
+        if self.room < 0:
+            raise _Refusal(TooManyItems, f"more than {MAX_ITEMS} items", start)
+
+    def _array(self, start: int, position: int, length: int, depth: int) -> tuple[list[Any], int]:
+        self._reserve(start, length, len(self.data) - position)
+        item = self.item
+        items: list[Any] = []
+        for _ in range(length):
+            value, position = item(position, depth)
+            items.append(value)
+        return items, position
+
+    def _map(self, start: int, position: int, length: int, depth: int) -> tuple[dict[Any, Any], int]:
+        self._reserve(start, 2 * length, len(self.data) - position)
+        item, data = self.item, self.data
+        entries: dict[Any, Any] = {}
+        previous = b""
+        for _ in range(length):
+            key, end = item(position, depth)
+            if flaw := _flaw_of_key(key):
+                raise _Refusal(BadKey, flaw, position)
+            encoded = data[position:end]
+            if encoded <= previous:
+                if encoded == previous:
+                    raise _Refusal(DuplicateKey, f"the key {shorten(key)} occurs twice", position)
+                raise _Refusal(KeyOrder, f"the key {shorten(key)} sorts before the key that precedes it", position)
+            previous = encoded
+            entries[key], position = item(end, depth)
+        return entries, position
+
+    def _tag(self, start: int, position: int, number: int, depth: int) -> tuple[Tag, int]:
+        self._reserve(start, 1, len(self.data) - position)
+        value, end = self.item(position, depth)
+        if number in _BIGNUMS and _fits(value):
+            raise _Refusal(NotShortest, "a big number is written where an integer would do", start)
+        return Tag(number, value), end
+
+    def _simple(self, start: int, info: int) -> tuple[Any, int]:
+        """Read what major type 7 holds: false, true, null, other simple values and floats."""
+        if info < 24:
+            return _SIMPLE[info] if 20 <= info <= 22 else Simple(info), start + 1
+        if info == 31:
+            raise _Refusal(IndefiniteLength, "a break without a beginning", start)
+        if info > 27:
+            raise _Refusal(Malformed, f"additional information {info} is reserved", start)
+        width = 1 << (info - 24)
+        end = start + 1 + width
+        raw = self.data[start + 1 : end]
+        if len(raw) < width:
+            raise _Refusal(Truncated, "the bytes end inside a float or simple value", start)
+        if info == 24:
+            if raw[0] < 32:
+                raise _Refusal(Malformed, f"simple value {raw[0]} is written in two bytes", start)
+            return Simple(raw[0]), end
+        number: float = _FLOATS[info].unpack(raw)[0]
+        shortest = _float(number)
+        if self.data[start:end] != shortest:
+            if number != number:
+                raise _Refusal(NonCanonicalNan, "NaN is not written as f97e00", start)
+            raise _Refusal(NotShortest, f"{number!r} is not written as {shortest.hex()}", start)
+        return number, end
+
+
+_SMALLEST: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
+_FLOATS: Final = {25: Layout(">e"), 26: Layout(">f"), 27: Layout(">d")}
+_SIMPLE: Final = {20: False, 21: True, 22: None}
+_BIGNUMS: Final = frozenset({2, 3})
+
+
+def _fits(magnitude: Any) -> bool:  # noqa: ANN401
+    """Say whether the magnitude of a big number has a shorter form: fewer octets, or an integer of 64 bits."""
+    return isinstance(magnitude, bytes) and (len(magnitude) <= 8 or not magnitude[0])
+
+
+def _flaw_of_key(key: Any) -> str:  # noqa: ANN401
+    """Say in words why ``key`` cannot be the key of a map; '' if it can."""
+    kind = type(key)
+    if kind is str or kind is bytes:
+        return ""
+    if kind is bool or not isinstance(key, int):
+        return "a key of a map must be an integer, text or bytes"
+    if -MAX_INTEGER_KEY <= key <= MAX_INTEGER_KEY:
+        return ""
+    return "an integer key of a map lies outside +-(2^53 - 1)"
+
+
+# --- encoding ---------------------------------------------------------------------------------------------------------
+
+
+def encode(value: Any) -> bytes:  # noqa: ANN401 - CBOR holds anything
+    """Return the deterministic encoding of ``value``; raise a ``CborError`` if it has none.
+
+    Whatever this returns, ``decode`` accepts, up to ``MAX_ITEMS`` items.
+    """
+    chunks: list[bytes] = []
+    trail: list[Any] = []
+    try:
+        _encode(value, chunks.append, trail, MAX_DEPTH)
+    except CborError as error:
+        raise type(error)(error.text, path=spell(tuple(reversed(trail)))) from None
+    return b"".join(chunks)
+
+
+def head(major: int, argument: int) -> bytes:
+    """Return the shortest head of major type ``major`` (0..7) with ``argument``."""
+    initial = major << 5
+    if argument < 24:
+        return bytes((initial | argument,))
+    if argument < 1 << 8:
+        return bytes((initial | 24, argument))
+    if argument < 1 << 16:
+        return bytes((initial | 25,)) + argument.to_bytes(2)
+    if argument < 1 << 32:
+        return bytes((initial | 26,)) + argument.to_bytes(4)
+    return bytes((initial | 27,)) + argument.to_bytes(8)
+
+
+_Write: TypeAlias = Callable[[bytes], None]
+
+
+def _encode(value: Any, write: _Write, trail: list[Any], depth: int) -> None:  # noqa: ANN401
+    """Write ``value``; when it cannot be written, leave the path to the culprit in ``trail``, innermost step first."""
+    kind = type(value)
+    if kind is str:
+        raw = _utf8(value)
+        write(head(3, len(raw)) + raw)
+    elif kind is bytes:
+        write(head(2, len(value)))
+        write(value)
+    elif value is None:
+        write(b"\xf6")
+    elif kind is bool:
+        write(b"\xf5" if value else b"\xf4")
+    elif isinstance(value, int):
+        if not -(1 << 64) <= value < 1 << 64:
+            raise IntegerRange(f"an integer of {value.bit_length()} bits does not fit into 64")
+        write(head(0, value) if value >= 0 else head(1, ~value))
+    elif kind is float:
+        write(_float(value))
+    elif kind is Simple:
+        write(_simple(value.value))
+    elif not depth:
+        raise TooDeep(f"nesting is deeper than {MAX_DEPTH}")
+    elif isinstance(value, list | tuple):
+        write(head(4, len(value)))
+        _encode_items(value, write, trail, depth - 1)
+    elif isinstance(value, Mapping):
+        _encode_map(value, write, trail, depth - 1)
+    elif kind is Tag:
+        if not 0 <= value.number < 1 << 64:
+            raise NotEncodable(f"a tag cannot be numbered {value.number}")
+        if value.number in _BIGNUMS and _fits(value.value):
+            raise NotShortest("a big number is written where an integer would do")
+        write(head(6, value.number))
+        _encode_items([value.value], write, trail, depth - 1)
+    else:
+        raise NotEncodable(f"CBOR has no {kind.__name__}")
+
+
+def _encode_items(items: Sequence[Any], write: _Write, trail: list[Any], depth: int) -> None:
+    for index, item in enumerate(items):
+        try:
+            _encode(item, write, trail, depth)
+        except CborError:
+            trail.append(index)
+            raise
+
+
+def _encode_map(entries: Mapping[Any, Any], write: _Write, trail: list[Any], depth: int) -> None:
+    encoded: list[tuple[bytes, Any]] = []
+    for key in entries:
+        if flaw := _flaw_of_key(key):
+            raise BadKey(f"{flaw}: {shorten(key)}")
+        chunks: list[bytes] = []
+        _encode(key, chunks.append, trail, depth)
+        encoded.append((b"".join(chunks), key))
+    encoded.sort(key=itemgetter(0))
+    write(head(5, len(encoded)))
+    for raw, key in encoded:
+        write(raw)
+        try:
+            _encode(entries[key], write, trail, depth)
+        except CborError:
+            trail.append(key)
+            raise
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise BadUtf8(f"character {error.start} of the text is half of a surrogate pair") from None
+
+
+def _simple(value: int) -> bytes:
+    if 0 <= value < 20 or value == 23 or 32 <= value < 256:
+        return head(7, value)
+    raise NotEncodable(f"there is no simple value {value}")
+
+
+def _float(number: float) -> bytes:
+    """Return the shortest float that holds ``number`` without loss."""
+    if number != number:
+        return b"\xf9\x7e\x00"
+    for info in (25, 26):
+        layout = _FLOATS[info]
+        try:
+            raw = layout.pack(number)
+        except OverflowError:
+            continue
+        if layout.unpack(raw)[0] == number:
+            return bytes((0xE0 | info,)) + raw
+    return b"\xfb" + _FLOATS[27].pack(number)
+
+
+# --- where ------------------------------------------------------------------------------------------------------------
+
+
+def path_to(data: bytes, offset: int) -> str:
+    """Return the path of the item that starts at ``offset``, everything before it being well-formed."""
+    return spell(next((path for start, path in _walk(data, 0, ()) if start >= offset), ()))
+
+
+def locate(data: bytes, path: tuple[Any, ...]) -> tuple[int, str]:
+    """Return the offset at which the item at ``path`` starts in valid ``data``, and the path as errors spell it."""
+    return next(start for start, found in _walk(data, 0, ()) if found == path), spell(path)
+
+
+def spell(path: tuple[Any, ...]) -> str:
+    """Return a path the way that errors write it: ``$[6][4]``."""
+    return "$" + "".join(f"[{shorten(step)}]" for step in path)
+
+
+def _walk(data: bytes, start: int, path: tuple[Any, ...]) -> Generator[tuple[int, tuple[Any, ...]], None, int]:
+    """Yield where each item starts and the path to it, in order; return where the outermost one ends.
+
+    A map's key has the path of its map.
+    """
+    yield start, path
+    major, info = data[start] >> 5, data[start] & 31
+    width = 1 << (info - 24) if info > 23 else 0
+    position = start + 1 + width
+    argument = int.from_bytes(data[start + 1 : position]) if width else info
+    if major in {2, 3}:
+        return position + argument
+    if major == 4:
+        for index in range(argument):
+            position = yield from _walk(data, position, (*path, index))
+    elif major == 5:
+        for _ in range(argument):
+            end = yield from _walk(data, position, path)
+            key, _ = _Decoder(data).item(position, MAX_DEPTH)
+            position = yield from _walk(data, end, (*path, key))
+    elif major == 6:
+        position = yield from _walk(data, position, (*path, TAGGED))
+    return position

@@ -1,0 +1,461 @@
+"""MIMI content (draft-ietf-mimi-content-09): what one message says, and its deterministic CBOR encoding.
+
+A ``Content`` is a salt, what the message replaces or answers, a topic, an expiry, extensions and one ``Part``, which
+is empty, inline, external or several parts. ``decode`` accepts exactly the bytes that ``encode`` produces, so a
+message id, which hashes the bytes, is the same for everybody.
+
+What the draft calls legitimate is accepted and kept: dispositions, media types and extensions that nobody here knows,
+and references to messages that nobody here has seen. What it calls nonsense is refused: see the limits below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from hashlib import sha256
+from typing import Any, ClassVar, Final, TypeAlias
+
+from msgspec import Struct
+
+from protocol import cbor
+from protocol.errors import ProtocolError
+
+TEXT_PLAIN: Final = "text/plain;charset=utf-8"
+MARKDOWN: Final = "text/markdown;variant=GFM-MIMI"
+HTML: Final = "text/html;charset=utf-8"
+MIMI_CONTENT: Final = "application/mimi-content"
+MIMI_STATUS: Final = "application/mimi-message-status"
+TYPING: Final = "application/vnd.rialto.typing"
+
+SALT_OCTETS: Final = 16
+MESSAGE_ID_OCTETS: Final = 32
+MAX_DEPTH: Final = 4
+"""How many parts may lie inside one another, the outermost included."""
+MAX_PARTS: Final = 1024
+MAX_TOPIC_OCTETS: Final = 4096
+MAX_EXPIRY_SECONDS: Final = 366 * 86_400
+"""How far from now, either way, an expiry may lie: a year, and the day that some years have more."""
+
+
+class ContentError(ProtocolError):
+    """Not a MIMI content: bytes or an object outside the draft's structure or limits.
+
+    ``steps`` lead to the offending item from the outermost array, by array indices and map keys.
+    """
+
+    code: ClassVar[str] = "content"
+
+    def __init__(self, text: str, steps: tuple[Any, ...], where: str = "") -> None:
+        super().__init__(f"{text} at {where or cbor.spell(steps)}")
+        self.text = text
+        self.steps = steps
+
+
+class BadShape(ContentError):
+    """An item of the wrong type, or an array with the wrong number of items."""
+
+    code: ClassVar[str] = "content-shape"
+
+
+class OutOfRange(ContentError):
+    """A number or a length outside its range."""
+
+    code: ClassVar[str] = "content-range"
+
+
+class UnknownCardinality(ContentError):
+    """A part that is neither empty, single, external nor multiple."""
+
+    code: ClassVar[str] = "content-cardinality"
+
+
+class UnknownSemantics(ContentError):
+    """Several parts that belong together in a way that the draft does not know."""
+
+    code: ClassVar[str] = "content-semantics"
+
+
+class TooDeep(ContentError):
+    """Parts, or extension values, nested more than four deep."""
+
+    code: ClassVar[str] = "content-depth"
+
+
+class TooManyParts(ContentError):
+    """More than 1,024 parts."""
+
+    code: ClassVar[str] = "content-parts"
+
+
+class LongTopic(ContentError):
+    """A topic of more than 4,096 octets."""
+
+    code: ClassVar[str] = "content-topic"
+
+
+class AbsurdExpiry(ContentError):
+    """An expiry more than a year away."""
+
+    code: ClassVar[str] = "content-expiry"
+
+
+class BadExtensionKey(ContentError):
+    """An extension key that is neither an integer nor text of 1 to 255 octets."""
+
+    code: ClassVar[str] = "content-extension-key"
+
+
+class Disposition(IntEnum):
+    """What a part is for. Values from 9 to 255 are legitimate, unknown, and treated like ``RENDER``."""
+
+    UNSPECIFIED = 0
+    RENDER = 1
+    REACTION = 2
+    PROFILE = 3
+    INLINE = 4
+    ICON = 5
+    ATTACHMENT = 6
+    SESSION = 7
+    PREVIEW = 8
+
+
+class Semantics(IntEnum):
+    """How the parts of a ``MultiPart`` belong together."""
+
+    CHOOSE_ONE = 0
+    SINGLE_UNIT = 1
+    PROCESS_ALL = 2
+
+
+class _Part(Struct, frozen=True, kw_only=True):
+    """What all parts have: a ``disposition`` (0..255) and the ``language`` tags of RFC 5646, comma-separated."""
+
+    disposition: int = Disposition.RENDER
+    language: str = ""
+
+
+class NullPart(_Part, frozen=True, tag="null"):
+    """Nothing: with ``replaces`` it deletes a message or withdraws a reaction."""
+
+
+class SinglePart(_Part, frozen=True, tag="single"):
+    """A body that travels inside the message; ``content_type`` is a media type with its parameters."""
+
+    content_type: str
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; octets that are not UTF-8 become U+FFFD."""
+        return self.content.decode(errors="replace")
+
+
+class ExternalPart(_Part, frozen=True, tag="external"):
+    """A body that is fetched from ``url``.
+
+    ``expires`` is when the url stops working, in seconds since 1970 (0: never); ``size`` is in octets (0: unknown).
+    ``enc_alg`` is an IANA AEAD number (0: not encrypted, 1: AES-128-GCM) and ``hash_alg`` an IANA hash number (0:
+    none, 1: SHA-256). ``description`` and ``filename`` are for people.
+    """
+
+    content_type: str
+    url: str
+    expires: int = 0
+    size: int = 0
+    enc_alg: int = 0
+    key: bytes = b""
+    nonce: bytes = b""
+    aad: bytes = b""
+    hash_alg: int = 0
+    content_hash: bytes = b""
+    description: str = ""
+    filename: str = ""
+
+
+class MultiPart(_Part, frozen=True, tag="multi"):
+    """Two or more parts: alternatives to choose from, pieces of one unit, or bodies to process each."""
+
+    semantics: Semantics
+    parts: tuple[Part, ...]
+
+
+Part: TypeAlias = NullPart | SinglePart | ExternalPart | MultiPart
+
+
+class Expiration(Struct, frozen=True):
+    """When a message should vanish: ``time`` in seconds, since 1970 or, if ``relative``, after it was read."""
+
+    relative: bool
+    time: int
+
+
+class Content(Struct, frozen=True):
+    """One message.
+
+    ``salt`` is 16 unpredictable octets. ``replaces`` is the id of the *first* version of the message that this one
+    edits or, with a ``NullPart``, deletes. ``in_reply_to`` is the id of the version that this one answers or reacts
+    to. ``topic_id`` groups messages into a thread. Extension values are what ``protocol.cbor`` decodes to.
+    """
+
+    salt: bytes
+    part: Part
+    replaces: bytes | None = None
+    topic_id: bytes = b""
+    expires: Expiration | None = None
+    in_reply_to: bytes | None = None
+    extensions: Mapping[int | str, Any] = {}
+
+
+def decode(data: bytes, *, now: int | None = None) -> Content:
+    """Return the content that ``data`` encodes.
+
+    ``now``, in seconds since 1970, is what an absolute expiry is measured against; without it none is refused.
+    Raises a ``CborError`` or a ``ContentError``; either says at which byte and in which item.
+    """
+    fields = cbor.decode(data)
+    try:
+        content = _content(fields)
+        check(content, now=now)
+    except ContentError as error:
+        offset, where = cbor.locate(data, error.steps)
+        raise type(error)(error.text, error.steps, f"{where} (byte {offset})") from None
+    return content
+
+
+def encode(content: Content) -> bytes:
+    """Return the deterministic encoding of ``content``; raise like ``decode`` unless ``decode`` would accept it."""
+    check(content)
+    expires = content.expires and [content.expires.relative, content.expires.time]
+    return cbor.encode(
+        [
+            content.salt,
+            content.replaces,
+            content.topic_id,
+            expires,
+            content.in_reply_to,
+            content.extensions,
+            _fields(content.part),
+        ]
+    )
+
+
+def text(body: str, content_type: str = TEXT_PLAIN, *, disposition: int = Disposition.RENDER) -> SinglePart:
+    """Return a part that says ``body``."""
+    return SinglePart(content_type, body.encode(), disposition=disposition)
+
+
+def message_id(encoded: bytes, sender_uri: str, room_uri: str) -> bytes:
+    """Return the id of the message whose encoding is ``encoded``: 0x01, then 31 octets of a SHA-256.
+
+    The salt, which is hashed once more at the end, is read out of ``encoded``: a content always starts with the
+    three octets that announce seven items and a salt of sixteen octets.
+    """
+    if not encoded.startswith(_ID_PREFIX):
+        raise BadShape("no content: it does not start with an array of seven and a salt of sixteen octets,", ())
+    sender, room = sender_uri.encode(), room_uri.encode()
+    if max(len(sender), len(room)) > _UINT16:
+        raise OutOfRange("a URI of more than 65,535 octets", ())
+    digest = sha256(len(sender).to_bytes(2) + sender + len(room).to_bytes(2) + room + encoded + encoded[2:18])
+    return b"\x01" + digest.digest()[:31]
+
+
+def walk(part: Part) -> Iterator[tuple[int, Part]]:
+    """Yield every part with its index: from zero, depth first, a ``MultiPart`` before the parts it holds."""
+    stack: list[Part] = [part]
+    index = 0
+    while stack:
+        current = stack.pop()
+        yield index, current
+        index += 1
+        if isinstance(current, MultiPart):
+            stack.extend(reversed(current.parts))
+
+
+def cid(index: int) -> str:
+    """Return the URI by which one part of a message refers to the part with this index."""
+    return f"cid:{index}@local.invalid"
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+def check(content: Content, *, now: int | None = None) -> None:
+    """Raise a ``ContentError`` unless ``content`` follows the draft; ``now`` as for ``decode``."""
+    _octets(content.salt, SALT_OCTETS, 0, "the salt")
+    if content.replaces is not None:
+        _octets(content.replaces, MESSAGE_ID_OCTETS, 1, "a message id")
+    if content.in_reply_to is not None:
+        _octets(content.in_reply_to, MESSAGE_ID_OCTETS, 4, "a message id")
+    _expect(content.topic_id, bytes, (2,), "the topic")
+    if len(content.topic_id) > MAX_TOPIC_OCTETS:
+        raise LongTopic(f"a topic of {len(content.topic_id)} octets; {MAX_TOPIC_OCTETS} are allowed", (2,))
+    if content.expires is not None:
+        _check_expiry(content.expires, now)
+    _check_extensions(content.extensions)
+    _check_part(content.part, (6,), MAX_DEPTH, MAX_PARTS)
+
+
+def _expect(value: object, kind: type, steps: tuple[Any, ...], name: str) -> None:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise BadShape(f"{name} is {type(value).__name__}, not {kind.__name__},", steps)
+
+
+def _octets(value: object, length: int, step: int, name: str) -> None:
+    if not isinstance(value, bytes):
+        raise BadShape(f"{name} is {type(value).__name__}, not bytes,", (step,))
+    if len(value) != length:
+        raise OutOfRange(f"{name} of {len(value)} octets instead of {length}", (step,))
+
+
+def _check_number(value: object, limit: int, steps: tuple[Any, ...], name: str) -> None:
+    _expect(value, int, steps, name)
+    if not 0 <= value <= limit:  # type: ignore[operator] # _expect has made sure
+        raise OutOfRange(f"{name} is {value}, not within 0..{limit},", steps)
+
+
+def _check_expiry(expires: Expiration, now: int | None) -> None:
+    _expect(expires.relative, bool, (3, 0), "whether the expiry is relative")
+    _check_number(expires.time, _UINT32, (3, 1), "the expiry")
+    distance = expires.time if expires.relative or now is None else abs(expires.time - now)
+    if distance > MAX_EXPIRY_SECONDS and (expires.relative or now is not None):
+        raise AbsurdExpiry(f"an expiry {distance // 86_400} days away", (3, 1))
+
+
+def _check_extensions(extensions: Mapping[Any, Any]) -> None:
+    _expect(extensions, Mapping, (5,), "the extensions")
+    for key, value in extensions.items():
+        if isinstance(key, str):
+            if not 0 < len(key.encode(errors="surrogatepass")) < 256:
+                raise BadExtensionKey("an extension key of 0 or over 255 octets", (5,))
+        elif not isinstance(key, int) or isinstance(key, bool):
+            raise BadExtensionKey(f"an extension key that is {type(key).__name__}, not int or str,", (5,))
+        if key in _URI_KEYS:
+            _expect(value, str, (5, key), "a URI")
+        elif not isinstance(value, int | str | bytes):
+            _check_depth(value, (5, key), MAX_DEPTH - 1)
+
+
+def _check_depth(value: object, steps: tuple[Any, ...], depth: int) -> None:
+    """Refuse more than ``depth`` levels of arrays, maps and tags."""
+    inner: Iterable[tuple[Any, Any]]
+    if isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, list | tuple):
+        inner = enumerate(value)
+    elif isinstance(value, cbor.Tag):
+        inner = ((cbor.TAGGED, value.value),)
+    else:
+        return
+    if not depth:
+        raise TooDeep(f"an extension nested more than {MAX_DEPTH} levels deep, the map of extensions included,", steps)
+    for step, item in inner:
+        _check_depth(item, (*steps, step), depth - 1)
+
+
+def _check_part(part: Part, steps: tuple[Any, ...], depth: int, room: int) -> int:
+    """Refuse a part outside the limits; return how many more parts there is room for after it."""
+    if not depth:
+        raise TooDeep(f"a part nested more than {MAX_DEPTH} levels deep", steps)
+    if not room:
+        raise TooManyParts(f"more than {MAX_PARTS} parts", steps)
+    _check_number(part.disposition, _UINT8, (*steps, 0), "a disposition")
+    _expect(part.language, str, (*steps, 1), "a language")
+    for step, (name, kind, limit) in enumerate(_LAYOUT[type(part)], start=3):
+        value = getattr(part, name)
+        if kind is int:
+            _check_number(value, limit, (*steps, step), name)
+        elif type(value) is not kind:
+            _expect(value, kind, (*steps, step), name)
+    room -= 1
+    if isinstance(part, MultiPart):
+        if part.semantics not in _SEMANTICS:
+            raise UnknownSemantics(f"unknown part semantics {part.semantics}", (*steps, 3))
+        if len(part.parts) < 2:
+            raise BadShape("several parts that are fewer than two", (*steps, 4))
+        for index, inner in enumerate(part.parts):
+            room = _check_part(inner, (*steps, 4, index), depth - 1, room)
+    return room
+
+
+# --- the arrays of the encoding ---------------------------------------------------------------------------------------
+
+
+def _content(fields: object) -> Content:
+    """Turn the array of seven into a ``Content``, believing it only as far as its structure goes."""
+    salt, replaces, topic, expires, in_reply_to, extensions, part = _array(fields, (), 7, "a content")
+    if expires is not None:
+        expires = Expiration(*_array(expires, (3,), 2, "an expiry"))
+    return Content(salt, _part(part, (6,)), replaces, topic, expires, in_reply_to, extensions)
+
+
+def _array(value: object, steps: tuple[Any, ...], length: int, name: str) -> list[Any]:
+    if not isinstance(value, list) or len(value) != length:
+        raise BadShape(f"{name} that is not an array of {length} items", steps)
+    return value
+
+
+def _part(value: object, steps: tuple[Any, ...]) -> Part:
+    if not isinstance(value, list) or len(value) < 3:
+        raise BadShape("a part that is not an array of at least three items", steps)
+    disposition, language, cardinality = value[:3]
+    kind = _KINDS.get(cardinality) if isinstance(cardinality, int) else None
+    if kind is None:
+        raise UnknownCardinality(f"unknown cardinality {cardinality!r}", (*steps, 2))
+    fields = value[3:]
+    if len(fields) != len(_LAYOUT[kind]):
+        raise BadShape(f"a part of {len(value)} items where its kind has {len(_LAYOUT[kind]) + 3}", steps)
+    if kind is MultiPart:
+        fields = [_known(fields[0], _SEMANTICS), _parts(fields[1], (*steps, 4))]
+    return kind(*fields, disposition=_known(disposition, _DISPOSITIONS), language=language)
+
+
+def _parts(value: object, steps: tuple[Any, ...]) -> tuple[Part, ...]:
+    if not isinstance(value, list):
+        raise BadShape("parts that are not an array", steps)
+    return tuple(_part(inner, (*steps, index)) for index, inner in enumerate(value))
+
+
+def _known(value: Any, members: Mapping[int, Any]) -> Any:  # noqa: ANN401
+    """Return the enumeration's member for ``value``, or ``value`` itself if it has none."""
+    return members.get(value, value) if type(value) is int else value
+
+
+def _fields(part: Part) -> list[Any]:
+    fields = [part.disposition, part.language, _CARDINALITY[type(part)]]
+    if isinstance(part, MultiPart):
+        return [*fields, part.semantics, [_fields(inner) for inner in part.parts]]
+    return fields + [getattr(part, name) for name, _, _ in _LAYOUT[type(part)]]
+
+
+_UINT8: Final = (1 << 8) - 1
+_UINT16: Final = (1 << 16) - 1
+_UINT32: Final = (1 << 32) - 1
+_UINT64: Final = (1 << 64) - 1
+_ID_PREFIX: Final = b"\x87\x50"
+"""How every content starts: an array of seven, and a byte string of sixteen."""
+_URI_KEYS: Final = frozenset({1, 2})
+_CARDINALITY: Final[Mapping[type, int]] = {NullPart: 0, SinglePart: 1, ExternalPart: 2, MultiPart: 3}
+_KINDS: Final[Mapping[int, Any]] = {cardinality: kind for kind, cardinality in _CARDINALITY.items()}
+_DISPOSITIONS: Final = {member.value: member for member in Disposition}
+_SEMANTICS: Final = {member.value: member for member in Semantics}
+
+_LAYOUT: Final[Mapping[type, tuple[tuple[str, type, int], ...]]] = {
+    NullPart: (),
+    SinglePart: (("content_type", str, 0), ("content", bytes, 0)),
+    ExternalPart: (
+        ("content_type", str, 0),
+        ("url", str, 0),
+        ("expires", int, _UINT32),
+        ("size", int, _UINT64),
+        ("enc_alg", int, _UINT16),
+        ("key", bytes, 0),
+        ("nonce", bytes, 0),
+        ("aad", bytes, 0),
+        ("hash_alg", int, _UINT8),
+        ("content_hash", bytes, 0),
+        ("description", str, 0),
+        ("filename", str, 0),
+    ),
+    MultiPart: (("semantics", int, _UINT64), ("parts", tuple, 0)),
+}
+"""The fields of each kind of part after the first three, in order: attribute, type and, for a number, its maximum."""
