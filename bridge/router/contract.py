@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -46,7 +46,10 @@ class Envelope(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True, tag="accepted"):
-    """It is in the journal: the room's ``sequence``, the accepted time in milliseconds, and if it was there before."""
+    """It is in the journal: the room's ``sequence``, the accepted time in milliseconds, and if it was there before.
+
+    The creation of a room and an ephemeral message take no place in the order: their ``sequence`` is 0.
+    """
 
     sequence: int
     at: int
@@ -93,8 +96,10 @@ class Notification(Struct, frozen=True):
     """One fan-out message.
 
     ``position`` rises through everything the router ever accepted and is an endpoint's cursor; ``sequence`` rises by
-    one in the room (0 for ephemeral messages, which have neither). For a ``WELCOME``, ``epoch`` is the epoch joined.
-    A sender is handed its own commits, never its own application messages.
+    one in the room. A ``WELCOME`` has the sequence of the commit that it belongs to and the epoch joined; everything
+    else the epoch it was made in. A sender is handed its own commits, never its own application messages.
+
+    Ephemeral messages have neither position nor sequence (both are 0) and come in batches of their own.
     """
 
     position: int
@@ -126,10 +131,43 @@ class RoomView(Struct, frozen=True):
     updated_at: int
 
 
-class RouterUnavailable(Exception):
+class RouterError(Exception):
+    """The router did not do what it was asked, for a reason that is no ``Refusal``.
+
+    ::
+
+        RouterError
+        ├── RouterUnavailable   try again
+        ├── RouterDenied        this endpoint's token is not known to the router
+        ├── BadRequest          the request cannot be read, or asks for something impossible
+        └── BlobTooLarge        an attachment over the router's limit
+    """
+
+    code: ClassVar[str] = "router"
+
+
+class RouterUnavailable(RouterError):
     """The router cannot be reached just now; nothing is known to have been accepted. Try again."""
 
     code = "router-unavailable"
+
+
+class RouterDenied(RouterError):
+    """The router does not know this endpoint's token; trying again will not help."""
+
+    code = "router-denied"
+
+
+class BadRequest(RouterError):
+    """The router cannot read the request, or it asks for something impossible; a fault of the caller's program."""
+
+    code = "bad-request"
+
+
+class BlobTooLarge(RouterError):
+    """The attachment is over the router's limit; nothing of it was kept."""
+
+    code = "blob-too-large"
 
 
 class Router(Protocol):
@@ -145,7 +183,7 @@ class Router(Protocol):
         """
 
     async def key_material(self, target: str) -> bytes | Refusal:
-        """Claim one KeyPackage of the endpoint ``target`` (keyMaterial). Each is handed out once, bar the last resort."""
+        """Claim one KeyPackage of the endpoint ``target`` (keyMaterial); each is handed out once, bar the last resort."""
 
     async def identifier_query(self, uri: str) -> str | None:
         """Find the endpoint that speaks for a user URI (identifierQuery), or None."""
@@ -160,7 +198,10 @@ class Router(Protocol):
         """
 
     def notify(self, cursor: int) -> AsyncIterator[Sequence[Notification]]:
-        """Stream what this endpoint is to have, from after ``cursor``, in batches, for ever (notify)."""
+        """Stream what this endpoint is to have, from after ``cursor``, in batches, for ever (notify).
+
+        A link that breaks is made again from where it broke; only ``RouterDenied`` ends the stream.
+        """
 
     async def acknowledge(self, cursor: int) -> None:
         """Tell the router that everything up to ``cursor`` is safe here; it may forget it."""
@@ -172,7 +213,10 @@ class Router(Protocol):
         """List the rooms this endpoint is a member of."""
 
     async def put_blob(self, blob: AsyncIterator[bytes]) -> str:
-        """Store an attachment's ciphertext; return its SHA-256 in hexadecimal, which is its name."""
+        """Store an attachment's ciphertext; return its SHA-256 in hexadecimal, which is its name.
+
+        Raises ``BlobTooLarge``.
+        """
 
     def get_blob(self, name: str) -> AsyncIterator[bytes]:
         """Stream an attachment's ciphertext. Raises ``KeyError`` if there is none of that name."""

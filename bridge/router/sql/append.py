@@ -1,0 +1,121 @@
+"""Appending application messages: the hot path. Four statements, whatever the number of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from bridge.router.contract import Accepted, Envelope, Kind, Notification, Refusal, RefusalCode
+from bridge.router.journal import Fanned
+from bridge.router.sql.rows import RoomRow, envelope_row, last_position, load_rooms
+from bridge.router.sql.schema import envelopes, inbox, rooms
+
+_by_digest = select(envelopes.c.room, envelopes.c.digest, envelopes.c.sequence, envelopes.c.at).where(
+    envelopes.c.room.in_(bindparam("rooms", expanding=True)),
+    envelopes.c.digest.in_(bindparam("digests", expanding=True)),
+)
+_insert_envelopes = insert(envelopes)
+_insert_inbox = insert(inbox)
+_update_rooms = (
+    update(rooms)
+    .where(rooms.c.id == bindparam("b_id"))
+    .values(sequence=bindparam("b_sequence"), messages=bindparam("b_messages"), updated_at=bindparam("b_updated_at"))
+)
+
+Submission = tuple[Envelope, int]
+"""An envelope and the time at which it came."""
+
+
+class Appending:
+    """One transaction's worth of submissions: what is answered, what is inserted, who is told."""
+
+    def __init__(self, connection: Connection, submissions: Sequence[Submission]) -> None:
+        self._connection = connection
+        self._submissions = submissions
+        self._rooms = load_rooms(connection, {envelope.room for envelope, _ in submissions})
+        self._digests = [envelope.digest for envelope, _ in submissions]
+        self._accepted = self._load_accepted()
+        self._position = last_position(connection)
+        self._touched: dict[int, RoomRow] = {}
+        self._envelopes: list[dict[str, object]] = []
+        self._inbox: list[dict[str, int]] = []
+        self.fanned: list[Fanned] = []
+
+    def run(self) -> list[Accepted | Refusal]:
+        """Judge and insert everything; return the answers in the order of the submissions."""
+        answers = [
+            self._judge(envelope, digest, now)
+            for (envelope, now), digest in zip(self._submissions, self._digests, strict=True)
+        ]
+        if self._envelopes:
+            self._connection.execute(_insert_envelopes, self._envelopes)
+            self._connection.execute(_update_rooms, [_room_parameters(room) for room in self._touched.values()])
+        if self._inbox:
+            self._connection.execute(_insert_inbox, self._inbox)
+        return answers
+
+    def _load_accepted(self) -> dict[tuple[int, bytes], Accepted]:
+        if not self._rooms:
+            return {}
+        parameters = {"rooms": [room.id for room in self._rooms.values()], "digests": self._digests}
+        return {
+            (room, bytes(digest)): Accepted(sequence=sequence, at=at, repeated=True)
+            for room, digest, sequence, at in self._connection.execute(_by_digest, parameters)
+        }
+
+    def _judge(self, envelope: Envelope, digest: bytes, now: int) -> Accepted | Refusal:
+        room = self._rooms.get(envelope.room)
+        if room is None:
+            return Refusal(RefusalCode.NO_SUCH_ROOM, f"there is no room {envelope.room}")
+        if envelope.sender not in room.members:
+            return Refusal(RefusalCode.NOT_ALLOWED, f"{envelope.sender} is not in {envelope.room}")
+        if before := self._accepted.get((room.id, digest)):
+            return before
+        if refusal := refuse_epoch(envelope.epoch, room.epoch):
+            return refusal
+        return self._place(room, envelope, digest, now)
+
+    def _place(self, room: RoomRow, envelope: Envelope, digest: bytes, now: int) -> Accepted:
+        room.sequence += 1
+        room.messages += 1
+        self._position += 1
+        self._touched[room.id] = room
+        notification = Notification(
+            position=self._position,
+            room=envelope.room,
+            sequence=room.sequence,
+            kind=Kind.APPLICATION,
+            epoch=envelope.epoch,
+            sender=envelope.sender,
+            body=envelope.body,
+            at=room.next_time(now),
+        )
+        sender = room.members[envelope.sender]
+        self._envelopes.append(envelope_row(room, notification, sender, digest))
+        recipients = []
+        for uri, endpoint in room.members.items():
+            if endpoint != sender:
+                recipients.append(uri)
+                self._inbox.append({"endpoint": endpoint, "position": self._position})
+        self.fanned.append(Fanned(notification, tuple(recipients)))
+        self._accepted[room.id, digest] = Accepted(sequence=room.sequence, at=notification.at, repeated=True)
+        return Accepted(sequence=room.sequence, at=notification.at)
+
+
+def refuse_epoch(epoch: int, current: int) -> Refusal | None:
+    """Refuse an application message of another epoch than the room's, with MIMI's word for it."""
+    if epoch == current:
+        return None
+    if epoch < current:
+        return Refusal(RefusalCode.EPOCH_TOO_OLD, f"epoch {epoch} is over, the room is in {current}", current)
+    return Refusal(RefusalCode.WRONG_EPOCH, f"epoch {epoch} has not begun, the room is in {current}", current)
+
+
+def _room_parameters(room: RoomRow) -> dict[str, int]:
+    return {
+        "b_id": room.id,
+        "b_sequence": room.sequence,
+        "b_messages": room.messages,
+        "b_updated_at": room.updated_at,
+    }

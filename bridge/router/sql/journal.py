@@ -1,0 +1,191 @@
+"""The journal on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection, insert
+
+from bridge.router.contract import Accepted, Envelope, Notification, Refusal, RoomView
+from bridge.router.journal import Decide, Deliver, Fanned, KeyPackageRecord, RoomState
+from bridge.router.migrations import LOCATION
+from bridge.router.sql import keys, reads, retention
+from bridge.router.sql.append import Appending, Submission
+from bridge.router.sql.change import Changing
+from bridge.router.sql.rows import endpoint_ids
+from bridge.router.sql.schema import endpoints
+from bridge.storage import Database
+
+T = TypeVar("T")
+
+APPEND_BATCH = 512
+"""Envelopes that are appended with one set of statements; more open another batch."""
+
+Answers = list[Accepted | Refusal]
+
+
+class _Batch:
+    """Calls of ``append`` that wait for the writer together, and share its statements once it is free."""
+
+    def __init__(self) -> None:
+        self.submissions: list[Submission] = []
+        self.calls: list[tuple[int, asyncio.Future[Answers]]] = []  # how many of the submissions each call made
+
+    def add(self, envelopes: Sequence[Envelope], now: int) -> asyncio.Future[Answers]:
+        future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+        self.submissions.extend((envelope, now) for envelope in envelopes)
+        self.calls.append((len(envelopes), future))
+        return future
+
+    def answer(self, answers: Answers) -> None:
+        start = 0
+        for count, future in self.calls:
+            if not future.done():
+                future.set_result(answers[start : start + count])
+            start += count
+
+    def fail(self, error: BaseException) -> None:
+        for _, future in self.calls:
+            if not future.done():
+                future.set_exception(error)
+
+
+class SqlJournal:
+    """Implements ``bridge.router.journal.Journal``; see there."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open_database: Database | None = None
+        self._deliver: Deliver = lambda _: None
+        self._open_batch: _Batch | None = None
+        self._lock = threading.Lock()  # guards _open_batch: the loop fills it, the writer's thread closes it
+
+    @property
+    def _database(self) -> Database:
+        if self._open_database is None:
+            raise RuntimeError("the journal has not been started")
+        return self._open_database
+
+    async def start(self, deliver: Deliver) -> None:
+        """Open and migrate the database."""
+        self._deliver = deliver
+        self._open_database = await Database.open(self._url, LOCATION)
+
+    async def stop(self) -> None:
+        """Commit what is queued and close."""
+        if self._open_database is not None:
+            await self._open_database.close()
+
+    async def enrol(self, names: Sequence[str]) -> None:
+        """Insert the endpoints that are new."""
+
+        def work(connection: Connection) -> None:
+            known = endpoint_ids(connection)
+            new = [{"uri": name, "acknowledged": 0} for name in dict.fromkeys(names) if name not in known]
+            if new:
+                connection.execute(insert(endpoints), new)
+
+        await self._database.writer.run(work)
+
+    async def append(self, envelopes: Sequence[Envelope], now: int) -> Sequence[Accepted | Refusal]:
+        """Join the batch that waits for the writer, or open one."""
+        if not envelopes:
+            return []
+        with self._lock:
+            batch = self._open_batch
+            if batch is None or len(batch.submissions) >= APPEND_BATCH:
+                batch = self._open_batch = _Batch()
+                job = self._database.writer.queue(partial(self._append_batch, batch))
+                job.add_done_callback(partial(self._appended, batch))
+            answers = batch.add(envelopes, now)
+        return await answers
+
+    def _append_batch(self, batch: _Batch, connection: Connection) -> tuple[Answers, list[Fanned]]:
+        with self._lock:
+            if self._open_batch is batch:
+                self._open_batch = None
+        appending = Appending(connection, batch.submissions)
+        return appending.run(), appending.fanned
+
+    def _appended(self, batch: _Batch, job: asyncio.Future[tuple[Answers, list[Fanned]]]) -> None:
+        if error := job.exception():
+            with self._lock:
+                if self._open_batch is batch:  # the transaction failed before it reached this batch
+                    self._open_batch = None
+            batch.fail(error)
+            return
+        answers, fanned = job.result()
+        self._deliver(fanned)
+        batch.answer(answers)
+
+    async def change(self, room: str, sender: str, digest: bytes, now: int, decide: Decide) -> Accepted | Refusal:
+        """Decide and write in one transaction."""
+
+        def work(connection: Connection) -> tuple[Accepted | Refusal, list[Fanned]]:
+            changing = Changing(connection, room, sender, digest, now)
+            return changing.run(decide), changing.fanned
+
+        job = self._database.writer.queue(work)
+        job.add_done_callback(self._changed)
+        answer, _ = await asyncio.shield(job)  # a caller that gives up must not take the callback along
+        return answer
+
+    def _changed(self, job: asyncio.Future[tuple[Accepted | Refusal, list[Fanned]]]) -> None:
+        # A callback and not the line after the await: callbacks run in the order of the commits.
+        if not job.cancelled() and job.exception() is None:
+            self._deliver(job.result()[1])
+
+    async def fetch(self, endpoint: str, after: int, limit: int) -> Sequence[Notification]:
+        """Read an inbox."""
+        return await self._read(reads.fetch, endpoint, after, limit)
+
+    async def acknowledge(self, endpoint: str, position: int) -> None:
+        """Move the acknowledged position forward."""
+        await self._database.writer.run(lambda connection: retention.acknowledge(connection, endpoint, position))
+
+    async def room(self, room: str) -> RoomState | None:
+        """Read one room."""
+        return await self._read(reads.room_state, room)
+
+    async def group_info(self, room: str) -> bytes | None:
+        """Read one room's GroupInfo."""
+        return await self._read(reads.group_info, room)
+
+    async def rooms(self, endpoint: str | None = None) -> Sequence[RoomView]:
+        """Read the list of rooms."""
+        return await self._read(reads.room_views, endpoint)
+
+    async def message(self, room: str, sequence: int) -> Notification | None:
+        """Read one record."""
+        return await self._read(reads.message, room, sequence)
+
+    async def publish(
+        self, endpoint: str, packages: Sequence[KeyPackageRecord], last_resort: KeyPackageRecord | None, now: int
+    ) -> int:
+        """Keep KeyPackages."""
+        return await self._database.writer.run(
+            lambda connection: keys.publish(connection, endpoint, packages, last_resort, now)
+        )
+
+    async def claim(self, endpoint: str, now: int) -> bytes | None:
+        """Take one KeyPackage."""
+        return await self._database.writer.run(lambda connection: keys.claim(connection, endpoint, now))
+
+    async def prune(self, now: int, *, bodies_after: int, receipts_after: int, limit: int) -> int:
+        """Forget a bounded piece of what is no longer needed."""
+        return await self._database.writer.run(
+            lambda connection: retention.prune(
+                connection,
+                now,
+                bodies_before=now - bodies_after,
+                receipts_before=now - receipts_after,
+                limit=limit,
+            )
+        )
+
+    async def _read(self, query: Callable[..., T], *arguments: object) -> T:
+        return await self._database.reader.run(lambda connection: query(connection, *arguments))
