@@ -183,7 +183,7 @@ class Router(Protocol):
         """
 
     async def key_material(self, target: str) -> bytes | Refusal:
-        """Claim one KeyPackage of the endpoint ``target`` (keyMaterial); each is handed out once, bar the last resort."""
+        """Claim one KeyPackage of the endpoint ``target`` (keyMaterial), handed out once, bar the last resort."""
 
     async def identifier_query(self, uri: str) -> str | None:
         """Find the endpoint that speaks for a user URI (identifierQuery), or None."""

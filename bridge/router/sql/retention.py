@@ -34,7 +34,6 @@ def _clear_inboxes(connection: Connection, limit: int) -> int:
             .where(inbox.c.endpoint == endpoint, inbox.c.position <= acknowledged)
             .order_by(inbox.c.position)
             .limit(limit)
-            .scalar_subquery()
         )
         cleared += connection.execute(
             delete(inbox).where(inbox.c.endpoint == endpoint, inbox.c.position.in_(oldest))
@@ -44,17 +43,18 @@ def _clear_inboxes(connection: Connection, limit: int) -> int:
 
 def _drop_bodies(connection: Connection, before: int, limit: int) -> int:
     # One look by primary key for each endpoint, of which there are few, instead of another index on every row.
-    wanted = exists().where(inbox.c.endpoint == endpoints.c.id, inbox.c.position == envelopes.c.position)
+    wanted = (
+        exists()
+        .where(inbox.c.endpoint == endpoints.c.id, inbox.c.position == envelopes.c.position)
+        .correlate(envelopes)
+    )
     unneeded = (
         select(envelopes.c.position)
-        .where(envelopes.c.body.is_not(None), envelopes.c.at < before)
-        .where(~exists().where(wanted).select_from(endpoints))
+        .where(envelopes.c.body.is_not(None), envelopes.c.at < before, ~wanted)
         .order_by(envelopes.c.position)
         .limit(limit)
     )
-    return connection.execute(
-        update(envelopes).where(envelopes.c.position.in_(unneeded.scalar_subquery())).values(body=None)
-    ).rowcount
+    return connection.execute(update(envelopes).where(envelopes.c.position.in_(unneeded)).values(body=None)).rowcount
 
 
 def _drop_receipts(connection: Connection, before: int, limit: int) -> int:
@@ -65,4 +65,4 @@ def _drop_receipts(connection: Connection, before: int, limit: int) -> int:
         .order_by(envelopes.c.position)
         .limit(limit)
     )
-    return connection.execute(delete(envelopes).where(envelopes.c.position.in_(old.scalar_subquery()))).rowcount
+    return connection.execute(delete(envelopes).where(envelopes.c.position.in_(old))).rowcount
