@@ -6,6 +6,7 @@ Each error carries a stable ``code`` that callers and operators may rely on; its
     ├── CborError          protocol.cbor        not deterministic CBOR
     ├── ContentError       protocol.content     not a MIMI content container
     ├── StatusError        protocol.status      not a MIMI message status report
+    ├── ExtensionError     protocol.extensions  a content extension of the wrong shape, or set by the wrong party
     ├── UriError           protocol.uri         not a MIMI URI, or an address that can have none
     ├── AttachmentError    protocol.attachment  an attachment that cannot be sealed or opened
     ├── CommerceError      protocol.commerce    a business part outside its limits

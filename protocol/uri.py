@@ -3,8 +3,8 @@
 A MIMI URI is ``mimi://<domain>/<kind>/<id>``. A bridge mints names under its own domain only: the person ``a@b`` of
 network ``n`` is ``mimi://<domain>/u/n~a%40b``. Each name has exactly one spelling, and any other is refused, so names
 may be compared octet by octet: percent-encoding leaves the unreserved characters of RFC 3986 alone and writes
-everything else as upper-case ``%XX`` of its UTF-8. An address is turned into its one spelling by ``protocol.address``
-rules for its network (``address``), before it becomes a URI.
+everything else as upper-case ``%XX`` of its UTF-8. ``protocol.address`` gives an address its one spelling, before it
+becomes a URI.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def namespace(domain: str, network: str) -> str:
     return user_uri(domain, Address(network, "-"))[:-1]
 
 
-_NETWORK: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_NETWORK: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DOMAIN: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{{0,4}})?")
 _URI: Final = re.compile(rf"mimi://({_DOMAIN.pattern})/([udrg])/([A-Za-z0-9._~%-]+(?:/[A-Za-z0-9._~%-]+)*)")
