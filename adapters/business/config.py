@@ -1,0 +1,104 @@
+"""The settings of a business account: ``[endpoint.NAME.account]`` in ``rialto.toml``."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Subscriber(StrEnum):
+    """Which of a person's two minted identities the business's program is given.
+
+    ``CLASSIC`` programs know phone numbers only, ``BSUID_ONLY`` is how the Cloud API shows people who hide their
+    number; most programs of today take ``DUAL``.
+    """
+
+    CLASSIC = "classic"
+    DUAL = "dual"
+    BSUID_ONLY = "bsuid_only"
+
+
+class Number(Struct, forbid_unknown_fields=True, frozen=True):
+    """One number of the business: on our side the address ``<network>~<shop>``.
+
+    ``phone_number_id`` is what the API's paths name it by (digits); ``display_phone_number`` and ``verified_name`` are
+    what its program is told.
+    """
+
+    shop: str
+    phone_number_id: str
+    display_phone_number: str
+    verified_name: str = ""
+
+
+class Limits(Struct, forbid_unknown_fields=True, frozen=True):
+    """How much is too much: octets of a JSON body and of any file, and the seconds that things may take.
+
+    ``acknowledge_seconds`` is how long a request waits until its message is durable, ``webhook_seconds`` how long the
+    business's program may take to answer.
+    """
+
+    json_bytes: int = 1 << 20
+    media_bytes: int = 100 << 20
+    acknowledge_seconds: float = 30.0
+    webhook_seconds: float = 10.0
+    download_seconds: float = 60.0
+
+
+class BusinessConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One business account and its numbers.
+
+    ``app_secret`` signs webhooks, ``access_token`` is what the business's program calls with; each may instead stand in
+    a file (``..._file``). ``callback_url`` is where webhooks go; without it the program registers its own through the
+    API, and that is remembered. ``public_url`` is the address at which the program reaches this API, the start of every
+    file's URL. ``media_folder`` keeps files that are on their way. ``private_links`` allows files to be fetched from
+    links into private networks, which would otherwise let the program look around in ours.
+    """
+
+    numbers: list[Number]
+    waba_id: str
+    app_id: str
+    public_url: str
+    media_folder: str
+    app_secret: str = ""
+    app_secret_file: str = ""
+    access_token: str = ""
+    access_token_file: str = ""
+    callback_url: str = ""
+    subscriber: Subscriber = Subscriber.DUAL
+    private_links: bool = False
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        """Refuse what could never work; the message names the setting."""
+        ids = [self.waba_id, self.app_id, *(number.phone_number_id for number in self.numbers)]
+        for value in ids:
+            if not re.fullmatch(r"[0-9]{1,32}", value):
+                raise ValueError(f"'{value}' is not an id of the Cloud API: those are digits only")
+        if len(set(ids)) != len(ids) or len({number.shop for number in self.numbers}) != len(self.numbers):
+            raise ValueError("numbers, waba_id and app_id: the same id or shop stands there twice")
+        if not self.numbers or not all(number.shop for number in self.numbers):
+            raise ValueError("numbers: there must be one, and each has a shop")
+        for name in ("app_secret", "access_token"):
+            if bool(getattr(self, name)) == bool(getattr(self, f"{name}_file")):
+                raise ValueError(f"{name}: give either {name} or {name}_file")
+        for name in ("public_url", "callback_url"):
+            url = getattr(self, name)
+            if url and not url.startswith(("http://", "https://")):
+                raise ValueError(f"{name}: '{url}' is not an http or https URL")
+
+    def secret(self, name: str) -> str:
+        """Return ``app_secret`` or ``access_token``, from its file if it stands in one. Raises ``OSError``."""
+        value: str = getattr(self, name)
+        return value or Path(getattr(self, f"{name}_file")).read_text(encoding="utf-8").strip()
+
+    def by_id(self, phone_number_id: str) -> Number | None:
+        """Find a number by what the API's paths call it."""
+        return next((each for each in self.numbers if each.phone_number_id == phone_number_id), None)
+
+    def by_shop(self, shop: str) -> Number | None:
+        """Find a number by its name in our addresses."""
+        return next((each for each in self.numbers if each.shop == shop), None)

@@ -1,0 +1,85 @@
+"""Files as the Cloud API sees them: five kinds, each with the types and the size that it takes.
+
+The limits bind what the business sends, as on the real API. A customer's file is shown under the kind that its type
+belongs to, whatever its exact type and size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from adapters.business.errors import MediaRefused
+
+_MB: Final = 1 << 20
+
+
+class FileKind(StrEnum):
+    """The message types that carry a file."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    STICKER = "sticker"
+    DOCUMENT = "document"
+
+
+class File(Struct, frozen=True):
+    """A file in our keeping: ``sha256`` in hexadecimal, ``size`` in octets, ``expires`` in milliseconds since 1970."""
+
+    id: str
+    mime: str
+    sha256: str
+    size: int
+    owner: str
+    expires: int
+    name: str = ""
+
+
+class Rule(Struct, frozen=True):
+    """What one kind takes; without ``types``, anything."""
+
+    max_size: int
+    types: frozenset[str] = frozenset()
+    caption: bool = False
+
+
+RULES: Final[Mapping[FileKind, Rule]] = {
+    FileKind.IMAGE: Rule(5 * _MB, frozenset({"image/jpeg", "image/png"}), caption=True),
+    FileKind.VIDEO: Rule(16 * _MB, frozenset({"video/mp4", "video/3gpp"}), caption=True),
+    FileKind.AUDIO: Rule(
+        16 * _MB,
+        frozenset({"audio/aac", "audio/amr", "audio/mp4", "audio/mpeg", "audio/ogg", "audio/opus"}),
+    ),
+    FileKind.STICKER: Rule(500 << 10, frozenset({"image/webp"})),
+    FileKind.DOCUMENT: Rule(100 * _MB, caption=True),
+}
+
+
+def bare(mime: str) -> str:
+    """Return a media type without its parameters, in lower case."""
+    return mime.partition(";")[0].strip().lower()
+
+
+def kind_of(mime: str) -> FileKind:
+    """Return the kind that a customer's file is shown as."""
+    family = bare(mime).partition("/")[0]
+    return FileKind(family) if family in {"image", "video", "audio"} else FileKind.DOCUMENT
+
+
+def size_limit(mime: str) -> int:
+    """Return how large an uploaded file of this type may be: what the most generous kind takes that takes it."""
+    fitting = [rule.max_size for rule in RULES.values() if bare(mime) in rule.types]
+    return max(fitting, default=RULES[FileKind.DOCUMENT].max_size)
+
+
+def check(kind: FileKind, mime: str, size: int) -> None:
+    """Refuse with ``MediaRefused`` a file that a message of this kind may not carry."""
+    rule = RULES[kind]
+    if rule.types and bare(mime) not in rule.types:
+        raise MediaRefused(f"{kind}: '{bare(mime)[:100]}' is not one of {', '.join(sorted(rule.types))}")
+    if size > rule.max_size:
+        raise MediaRefused(f"{kind}: {size} octets, where {rule.max_size} are allowed")
