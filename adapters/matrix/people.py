@@ -1,0 +1,49 @@
+"""What the homeserver's own people look like to others: their display names and avatars."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from adapters.contract import Outcome, Profile
+from adapters.matrix.client import Client, Json, path
+from adapters.matrix.names import NETWORK
+from protocol.uri import Address
+
+log = logging.getLogger(__name__)
+
+_MOST: Final = 20_000
+
+
+class People:
+    """Profiles by Matrix id, remembered; asked for once, then kept up to date by membership events."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[str, Profile] = {}
+
+    async def profile(self, user_id: str) -> Profile:
+        """Return the profile of ``user_id``; without a name when the homeserver has none or does not answer."""
+        if user_id not in self._known:
+            try:
+                self.learn(user_id, await self._client.call("GET", path("profile", user_id)))
+            except Outcome as e:
+                log.info("a profile could not be read: %s", e)
+        return self.remembered(user_id)
+
+    def remembered(self, user_id: str) -> Profile:
+        """Return what is known of ``user_id`` without asking anybody."""
+        return self._known.get(user_id) or Profile(Address(NETWORK, user_id))
+
+    def learn(self, user_id: str, content: Json) -> None:
+        """Remember what a profile or the content of a membership event says of ``user_id``."""
+        name, avatar = content.get("displayname"), content.get("avatar_url")
+        profile = Profile(
+            Address(NETWORK, user_id),
+            name if isinstance(name, str) else "",
+            avatar if isinstance(avatar, str) else "",
+        )
+        self._known.pop(user_id, None)
+        while len(self._known) >= _MOST:
+            del self._known[next(iter(self._known))]
+        self._known[user_id] = profile
