@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from adapters.business import codec
+from adapters.business import codec, wamid
 from adapters.business.api import Api
 from adapters.business.config import BusinessConfig, Number, Subscriber
 from adapters.business.errors import BusinessError, MediaRefused, failure
@@ -155,6 +155,8 @@ class Business:
         """Tell the program what became of a message it sent."""
         del key  # the same report gives the same bytes
         words = _STATUSES.get(update.status, ())
+        if wamid.parse(update.native_id).kind is wamid.Kind.BUSINESS_REACTION:
+            words = tuple(word for word in words if word in {"sent", "failed"})
         number, peer = self._parties(update.conversation)
         url = self._callback(number)
         person = await self._identities.of(peer)

@@ -89,7 +89,11 @@ Command: TypeAlias = Send | MarkRead
 
 
 def command(body: bytes) -> Command:
-    """Read what was posted to ``/messages``. Raises a ``BusinessError`` that says what is wrong and where."""
+    """Read what was posted to ``/messages``. Raises a ``BusinessError`` that says what is wrong and where.
+
+    ``recipient_type`` is passed over: pywa takes every name that is neither a number nor a BSUID, so a JID too, for a
+    group's.
+    """
     request = read_object(body)
     if request.get("messaging_product") != "whatsapp":
         raise BadParameter("messaging_product: must be 'whatsapp'")
@@ -99,8 +103,6 @@ def command(body: bytes) -> Command:
     read = _READERS.get(kind)
     if read is None:
         raise UnsupportedType(f"type: this bridge does not carry '{kind}'")
-    if request.get("recipient_type", "individual") != "individual":
-        raise InvalidParameter("recipient_type: only 'individual' is carried")
     context = _object(request, "context") if request.get("context") is not None else {}
     return Send(
         to=_recipient(request),

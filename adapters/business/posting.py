@@ -68,19 +68,24 @@ class Posting:
         return codec.answer(line, person, send.to, said)
 
     async def mark_read(self, number: Number, read: codec.MarkRead) -> None:
-        """Say that a customer's message was read and, if so, that an answer is being typed."""
-        person = await self._identities.find(wamid.parse(read.message_id).user_id)
+        """Say that a customer's message was read and, if so, that an answer is being typed.
+
+        pywa names the business's own message when a bot marks a reaction to it as read: that one needs no marking.
+        """
+        named = wamid.parse(read.message_id)
+        person = await self._identities.find(named.user_id)
         self._flights.seen(read.message_id)
         talk = conversation(number, person)
-        await self._inbox.accept(
-            lambda acknowledge: Receipt(
-                conversation=talk,
-                sender=profile(number),
-                native_ids=(read.message_id,),
-                status=Status.READ,
-                acknowledge=acknowledge,
+        if named.kind in {wamid.Kind.CUSTOMER, wamid.Kind.REACTION}:
+            await self._inbox.accept(
+                lambda acknowledge: Receipt(
+                    conversation=talk,
+                    sender=profile(number),
+                    native_ids=(read.message_id,),
+                    status=Status.READ,
+                    acknowledge=acknowledge,
+                )
             )
-        )
         if read.typing:
             self._stop_typing(talk)
             self._inbox.notice(TypingNotice(conversation=talk, sender=profile(number), active=True))
@@ -126,11 +131,12 @@ class Posting:
         reaction = send.what
         if not isinstance(reaction, codec.Reaction):
             raise InvalidParameter("reaction: is missing")
-        said, key = _new_id(person), f"reaction/{number.phone_number_id}/{reaction.message_id}"
+        said = _new_id(person, wamid.Kind.BUSINESS_REACTION)
+        key = f"reaction/{number.phone_number_id}/{reaction.message_id}"
         async with self._reacting:
             if former := await self._store.get(key):
                 withdrawal = Message(part=NullPart(), replaces=former.decode())
-                await self._say(number, person, _new_id(person), withdrawal)
+                await self._say(number, person, _new_id(person, wamid.Kind.BUSINESS_REACTION), withdrawal)
                 await self._store.delete(key)
             if reaction.emoji:
                 await self._say(number, person, said, codec.to_message(send), send.opaque)
@@ -184,6 +190,5 @@ def profile(number: Number) -> Profile:
     return Profile(address=Address(NETWORK, number.shop), name=number.verified_name or number.shop)
 
 
-def _new_id(person: Person) -> str:
-    unique = secrets.token_bytes(wamid.UNIQUE_OCTETS)
-    return str(wamid.Wamid(wamid.Kind.BUSINESS, person.user_id, unique))
+def _new_id(person: Person, kind: wamid.Kind = wamid.Kind.BUSINESS) -> str:
+    return str(wamid.Wamid(kind, person.user_id, secrets.token_bytes(wamid.UNIQUE_OCTETS)))

@@ -33,6 +33,8 @@ class Kind(IntEnum):
     CUSTOMER = 2
     REACTION = 3
     """A customer's reaction: its id carries the id of the message it reacts to."""
+    BUSINESS_REACTION = 4
+    """The business's reaction: of these the Cloud API says that they were sent, and nothing more."""
 
 
 class Wamid(Struct, frozen=True):
@@ -59,13 +61,12 @@ def parse(text: str) -> Wamid:
     """Take an id apart. Raises ``InvalidParameter`` if it is none of ours."""
     octets = _octets(text)
     kind = octets[0]
-    if kind not in {1, 2, 3} or len(octets) != (2 if kind == Kind.REACTION else 1) * _PLAIN_OCTETS:
+    if kind not in set(Kind) or len(octets) != (2 if kind == Kind.REACTION else 1) * _PLAIN_OCTETS:
         raise _foreign(text)
     target = None
     if kind == Kind.REACTION:
         target = PREFIX + base64.urlsafe_b64encode(octets[_PLAIN_OCTETS:]).decode()
-        if parse(target).kind == Kind.REACTION:
-            raise _foreign(text)
+        parse(target)
     return Wamid(Kind(kind), f"XX.{int.from_bytes(octets[1:9])}", octets[9:_PLAIN_OCTETS], target)
 
 

@@ -1,0 +1,1 @@
+"""A business program talks to customers: real pywa and Kapso clients, and a host that plays the endpoint."""

@@ -1,0 +1,1 @@
+"""The business adapter, piece by piece."""
