@@ -14,11 +14,10 @@ how a few bytes become a gigabyte. Work and memory are linear in the number of b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Generator, Mapping
 from reprlib import repr as shorten
 from struct import Struct as Layout
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
@@ -46,8 +45,6 @@ class Simple(Struct, frozen=True):
 
     value: int
 
-
-UNDEFINED: Final = Simple(23)
 
 TAGGED: Final = "tagged"
 """The step of a path that leads from a tag to its value."""
@@ -161,21 +158,11 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR holds anything
     """Return the one item that ``data`` holds; raise a ``CborError`` that says what is wrong and where."""
     try:
         value, end = _Decoder(data).item(0, MAX_DEPTH)
-    except _Refusal as refusal:
-        raise refusal.error(refusal.text, refusal.offset, path_to(data, refusal.offset)) from None
+    except CborError as error:
+        raise type(error)(error.text, error.offset, path_to(data, error.offset or 0)) from None
     if end != len(data):
         raise TrailingBytes(f"{len(data) - end} bytes are left over", end)
     return value
-
-
-class _Refusal(Exception):
-    """A ``CborError`` in the making: its path is only worked out once it is needed."""
-
-    def __init__(self, error: type[CborError], text: str, offset: int) -> None:
-        super().__init__(text)
-        self.error = error
-        self.text = text
-        self.offset = offset
 
 
 class _Decoder:
@@ -188,30 +175,36 @@ class _Decoder:
         self.room = MAX_ITEMS
 
     def item(self, start: int, depth: int) -> tuple[Any, int]:
-        """Read any one item; ``depth`` more containers may lie around or inside it."""
+        """Read any one item; ``depth`` more containers may lie inside one another here."""
         data = self.data
         try:
             first = data[start]
         except IndexError:
-            raise _Refusal(Truncated, "an item is missing", start) from None
+            raise Truncated("an item is missing", start) from None
+        if first < 24:
+            return first, start + 1
+        if first == 0xF6:
+            return None, start + 1
         major, argument = first >> 5, first & 31
-        position = start + 1
         if major == 7:
             return self._simple(start, argument)
+        position = start + 1
         if argument > 23:
             argument, position = self._argument(start, argument)
-        if major == 3:
-            raw, position = self._string(start, position, argument)
+        if major == 2 or major == 3:
+            end = position + argument
+            if end > len(data):
+                raise Truncated(f"{end - len(data)} octets of a string are missing", start)
+            if major == 2:
+                return data[position:end], end
             try:
-                return raw.decode(), position
+                return str(data[position:end], "utf-8"), end
             except UnicodeDecodeError as error:
-                raise _Refusal(BadUtf8, f"text is not UTF-8 from its octet {error.start} on", start) from None
-        if major == 2:
-            return self._string(start, position, argument)
+                raise BadUtf8(f"text is not UTF-8 from its octet {error.start} on", start) from None
         if major < 2:
             return (~argument if major else argument), position
         if not depth:
-            raise _Refusal(TooDeep, f"nesting is deeper than {MAX_DEPTH}", start)
+            raise TooDeep(f"nesting is deeper than {MAX_DEPTH}", start)
         if major == 4:
             return self._array(start, position, argument, depth - 1)
         if major == 5:
@@ -220,35 +213,23 @@ class _Decoder:
 
     def _argument(self, start: int, info: int) -> tuple[int, int]:
         """Read the argument that follows a first byte whose additional information is over 23."""
-        if info == 31:
-            raise _Refusal(IndefiniteLength, "the length is indefinite", start)
         if info > 27:
-            raise _Refusal(Malformed, f"additional information {info} is reserved", start)
-        width = 1 << (info - 24)
-        end = start + 1 + width
-        raw = self.data[start + 1 : end]
-        if len(raw) < width:
-            raise _Refusal(Truncated, "the bytes end inside a head", start)
-        argument = int.from_bytes(raw)
+            raise _no_width(start, info)
+        data, end = self.data, start + 1 + _WIDTHS[info]
+        if end > len(data):
+            raise Truncated("the bytes end inside a head", start)
+        argument = data[start + 1] if info == 24 else int.from_bytes(data[start + 1 : end])
         if argument < _SMALLEST[info]:
-            raise _Refusal(
-                NotShortest, f"{argument} is written in {width} bytes, which is not the shortest form", start
-            )
+            raise NotShortest(f"{argument} is written in {_WIDTHS[info]} octets, not in the fewest", start)
         return argument, end
-
-    def _string(self, start: int, position: int, length: int) -> tuple[bytes, int]:
-        end = position + length
-        if end > len(self.data):
-            raise _Refusal(Truncated, f"{end - len(self.data)} bytes of a string are missing", start)
-        return self.data[position:end], end
 
     def _reserve(self, start: int, items: int, bytes_left: int) -> None:
         """Refuse a container that promises more items than there are bytes or than anyone needs."""
         if items > bytes_left:
-            raise _Refusal(Truncated, f"{items} items cannot fit into the {bytes_left} bytes left", start)
+            raise Truncated(f"{items} items cannot fit into the {bytes_left} bytes left", start)
         self.room -= items
         if self.room < 0:
-            raise _Refusal(TooManyItems, f"more than {MAX_ITEMS} items", start)
+            raise TooManyItems(f"more than {MAX_ITEMS} items", start)
 
     def _array(self, start: int, position: int, length: int, depth: int) -> tuple[list[Any], int]:
         self._reserve(start, length, len(self.data) - position)
@@ -267,12 +248,12 @@ class _Decoder:
         for _ in range(length):
             key, end = item(position, depth)
             if flaw := _flaw_of_key(key):
-                raise _Refusal(BadKey, flaw, position)
+                raise BadKey(flaw, position)
             encoded = data[position:end]
             if encoded <= previous:
                 if encoded == previous:
-                    raise _Refusal(DuplicateKey, f"the key {shorten(key)} occurs twice", position)
-                raise _Refusal(KeyOrder, f"the key {shorten(key)} sorts before the key that precedes it", position)
+                    raise DuplicateKey(f"the key {shorten(key)} occurs twice", position)
+                raise KeyOrder(f"the key {shorten(key)} sorts before the key that precedes it", position)
             previous = encoded
             entries[key], position = item(end, depth)
         return entries, position
@@ -281,35 +262,40 @@ class _Decoder:
         self._reserve(start, 1, len(self.data) - position)
         value, end = self.item(position, depth)
         if number in _BIGNUMS and _fits(value):
-            raise _Refusal(NotShortest, "a big number is written where an integer would do", start)
+            raise NotShortest("a big number is written where an integer would do", start)
         return Tag(number, value), end
 
     def _simple(self, start: int, info: int) -> tuple[Any, int]:
         """Read what major type 7 holds: false, true, null, other simple values and floats."""
         if info < 24:
             return _SIMPLE[info] if 20 <= info <= 22 else Simple(info), start + 1
-        if info == 31:
-            raise _Refusal(IndefiniteLength, "a break without a beginning", start)
         if info > 27:
-            raise _Refusal(Malformed, f"additional information {info} is reserved", start)
-        width = 1 << (info - 24)
-        end = start + 1 + width
+            raise _no_width(start, info)
+        end = start + 1 + _WIDTHS[info]
         raw = self.data[start + 1 : end]
-        if len(raw) < width:
-            raise _Refusal(Truncated, "the bytes end inside a float or simple value", start)
+        if len(raw) < _WIDTHS[info]:
+            raise Truncated("the bytes end inside a float or a simple value", start)
         if info == 24:
             if raw[0] < 32:
-                raise _Refusal(Malformed, f"simple value {raw[0]} is written in two bytes", start)
+                raise Malformed(f"simple value {raw[0]} is written in two bytes", start)
             return Simple(raw[0]), end
         number: float = _FLOATS[info].unpack(raw)[0]
         shortest = _float(number)
         if self.data[start:end] != shortest:
             if number != number:
-                raise _Refusal(NonCanonicalNan, "NaN is not written as f97e00", start)
-            raise _Refusal(NotShortest, f"{number!r} is not written as {shortest.hex()}", start)
+                raise NonCanonicalNan("NaN is not written as f97e00", start)
+            raise NotShortest(f"{number!r} is not written as {shortest.hex()}", start)
         return number, end
 
 
+def _no_width(start: int, info: int) -> CborError:
+    """Say what is wrong with a first byte whose additional information announces no argument."""
+    if info == 31:
+        return IndefiniteLength("a length is indefinite, or a break stands alone", start)
+    return Malformed(f"additional information {info} is reserved", start)
+
+
+_WIDTHS: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 _SMALLEST: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 _FLOATS: Final = {25: Layout(">e"), 26: Layout(">f"), 27: Layout(">d")}
 _SIMPLE: Final = {20: False, 21: True, 22: None}
@@ -323,10 +309,9 @@ def _fits(magnitude: Any) -> bool:  # noqa: ANN401
 
 def _flaw_of_key(key: Any) -> str:  # noqa: ANN401
     """Say in words why ``key`` cannot be the key of a map; '' if it can."""
-    kind = type(key)
-    if kind is str or kind is bytes:
+    if isinstance(key, str | bytes):
         return ""
-    if kind is bool or not isinstance(key, int):
+    if isinstance(key, bool) or not isinstance(key, int):
         return "a key of a map must be an integer, text or bytes"
     if -MAX_INTEGER_KEY <= key <= MAX_INTEGER_KEY:
         return ""
@@ -337,101 +322,111 @@ def _flaw_of_key(key: Any) -> str:  # noqa: ANN401
 
 
 def encode(value: Any) -> bytes:  # noqa: ANN401 - CBOR holds anything
-    """Return the deterministic encoding of ``value``; raise a ``CborError`` if it has none.
-
-    Whatever this returns, ``decode`` accepts, up to ``MAX_ITEMS`` items.
-    """
-    chunks: list[bytes] = []
-    trail: list[Any] = []
+    """Return the one encoding of ``value`` that ``decode`` accepts; raise a ``CborError`` if it has none."""
+    encoder = _Encoder()
     try:
-        _encode(value, chunks.append, trail, MAX_DEPTH)
+        encoder.item(value, MAX_DEPTH)
     except CborError as error:
-        raise type(error)(error.text, path=spell(tuple(reversed(trail)))) from None
-    return b"".join(chunks)
+        raise type(error)(error.text, path=spell(tuple(reversed(encoder.trail)))) from None
+    return b"".join(encoder.chunks)
 
 
 def head(major: int, argument: int) -> bytes:
     """Return the shortest head of major type ``major`` (0..7) with ``argument``."""
     initial = major << 5
     if argument < 24:
-        return bytes((initial | argument,))
+        return _OCTETS[initial | argument]
     if argument < 1 << 8:
-        return bytes((initial | 24, argument))
+        return _OCTETS[initial | 24] + _OCTETS[argument]
     if argument < 1 << 16:
-        return bytes((initial | 25,)) + argument.to_bytes(2)
+        return _OCTETS[initial | 25] + argument.to_bytes(2)
     if argument < 1 << 32:
-        return bytes((initial | 26,)) + argument.to_bytes(4)
-    return bytes((initial | 27,)) + argument.to_bytes(8)
+        return _OCTETS[initial | 26] + argument.to_bytes(4)
+    return _OCTETS[initial | 27] + argument.to_bytes(8)
 
 
-_Write: TypeAlias = Callable[[bytes], None]
+_OCTETS: Final = tuple(bytes((octet,)) for octet in range(256))
 
 
-def _encode(value: Any, write: _Write, trail: list[Any], depth: int) -> None:  # noqa: ANN401
-    """Write ``value``; when it cannot be written, leave the path to the culprit in ``trail``, innermost step first."""
-    kind = type(value)
-    if kind is str:
-        raw = _utf8(value)
-        write(head(3, len(raw)) + raw)
-    elif kind is bytes:
-        write(head(2, len(value)))
-        write(value)
-    elif value is None:
-        write(b"\xf6")
-    elif kind is bool:
-        write(b"\xf5" if value else b"\xf4")
-    elif isinstance(value, int):
-        if not -(1 << 64) <= value < 1 << 64:
-            raise IntegerRange(f"an integer of {value.bit_length()} bits does not fit into 64")
-        write(head(0, value) if value >= 0 else head(1, ~value))
-    elif kind is float:
-        write(_float(value))
-    elif kind is Simple:
-        write(_simple(value.value))
-    elif not depth:
-        raise TooDeep(f"nesting is deeper than {MAX_DEPTH}")
-    elif isinstance(value, list | tuple):
-        write(head(4, len(value)))
-        _encode_items(value, write, trail, depth - 1)
-    elif isinstance(value, Mapping):
-        _encode_map(value, write, trail, depth - 1)
-    elif kind is Tag:
-        if not 0 <= value.number < 1 << 64:
-            raise NotEncodable(f"a tag cannot be numbered {value.number}")
-        if value.number in _BIGNUMS and _fits(value.value):
+class _Encoder:
+    """Writes items into ``chunks``; of one that cannot be written, ``trail`` holds the path, innermost step first."""
+
+    __slots__ = ("chunks", "room", "trail")
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.trail: list[Any] = []
+        self.room = MAX_ITEMS
+
+    def item(self, value: Any, depth: int) -> None:  # noqa: ANN401
+        """Write any one item; ``depth`` more containers may lie inside one another here."""
+        write = self.chunks.append
+        if isinstance(value, str):
+            raw = _utf8(value)
+            write(head(3, len(raw)) + raw)
+        elif isinstance(value, bytes):
+            write(head(2, len(value)))
+            write(value)
+        elif value is None:
+            write(b"\xf6")
+        elif isinstance(value, bool):
+            write(b"\xf5" if value else b"\xf4")
+        elif isinstance(value, int):
+            if not -(1 << 64) <= value < 1 << 64:
+                raise IntegerRange(f"an integer of {value.bit_length()} bits does not fit into 64")
+            write(head(0, value) if value >= 0 else head(1, ~value))
+        elif isinstance(value, float):
+            write(_float(value))
+        elif isinstance(value, Simple):
+            write(_simple(value.value))
+        elif not depth:
+            raise TooDeep(f"nesting is deeper than {MAX_DEPTH}")
+        elif isinstance(value, list | tuple):
+            self._head(4, len(value), len(value))
+            for index, inner in enumerate(value):
+                self._inner(index, inner, depth - 1)
+        elif isinstance(value, Mapping):
+            self._map(value, depth - 1)
+        elif isinstance(value, Tag):
+            self._tag(value, depth - 1)
+        else:
+            raise NotEncodable(f"CBOR has no {type(value).__name__}")
+
+    def _head(self, major: int, argument: int, items: int) -> None:
+        """Write the head of a container of ``items`` items."""
+        self.room -= items
+        if self.room < 0:
+            raise TooManyItems(f"more than {MAX_ITEMS} items")
+        self.chunks.append(head(major, argument))
+
+    def _inner(self, step: Any, value: Any, depth: int) -> None:  # noqa: ANN401
+        try:
+            self.item(value, depth)
+        except CborError:
+            self.trail.append(step)
+            raise
+
+    def _map(self, entries: Mapping[Any, Any], depth: int) -> None:
+        self._head(5, len(entries), 2 * len(entries))
+        for raw, key in sorted((_encoded_key(key), key) for key in entries):
+            self.chunks.append(raw)
+            self._inner(key, entries[key], depth)
+
+    def _tag(self, tag: Tag, depth: int) -> None:
+        if not 0 <= tag.number < 1 << 64:
+            raise NotEncodable(f"a tag cannot be numbered {tag.number}")
+        if tag.number in _BIGNUMS and _fits(tag.value):
             raise NotShortest("a big number is written where an integer would do")
-        write(head(6, value.number))
-        _encode_items([value.value], write, trail, depth - 1)
-    else:
-        raise NotEncodable(f"CBOR has no {kind.__name__}")
+        self._head(6, tag.number, 1)
+        self._inner(TAGGED, tag.value, depth)
 
 
-def _encode_items(items: Sequence[Any], write: _Write, trail: list[Any], depth: int) -> None:
-    for index, item in enumerate(items):
-        try:
-            _encode(item, write, trail, depth)
-        except CborError:
-            trail.append(index)
-            raise
-
-
-def _encode_map(entries: Mapping[Any, Any], write: _Write, trail: list[Any], depth: int) -> None:
-    encoded: list[tuple[bytes, Any]] = []
-    for key in entries:
-        if flaw := _flaw_of_key(key):
-            raise BadKey(f"{flaw}: {shorten(key)}")
-        chunks: list[bytes] = []
-        _encode(key, chunks.append, trail, depth)
-        encoded.append((b"".join(chunks), key))
-    encoded.sort(key=itemgetter(0))
-    write(head(5, len(encoded)))
-    for raw, key in encoded:
-        write(raw)
-        try:
-            _encode(entries[key], write, trail, depth)
-        except CborError:
-            trail.append(key)
-            raise
+def _encoded_key(key: Any) -> bytes:  # noqa: ANN401
+    if flaw := _flaw_of_key(key):
+        raise BadKey(f"{flaw}: {shorten(key)}")
+    encoder = _Encoder()
+    encoder.item(key, 0)
+    return b"".join(encoder.chunks)
 
 
 def _utf8(text: str) -> bytes:

@@ -10,6 +10,7 @@ and references to messages that nobody here has seen. What it calls nonsense is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from hashlib import sha256
@@ -274,6 +275,21 @@ def walk(part: Part) -> Iterator[tuple[int, Part]]:
 def cid(index: int) -> str:
     """Return the URI by which one part of a message refers to the part with this index."""
     return f"cid:{index}@local.invalid"
+
+
+def referenced(root: Part, uri: str) -> SinglePart | ExternalPart | None:
+    """Return the part of ``root`` that a ``cid:`` URI refers to; None if it is no such URI or refers to no body."""
+    found = _CID.fullmatch(uri)
+    if found is None:
+        return None
+    wanted = int(found[1])
+    for index, part in walk(root):
+        if index == wanted and isinstance(part, SinglePart | ExternalPart):
+            return part
+    return None
+
+
+_CID: Final = re.compile(r"cid:(0|[1-9][0-9]{0,3})@local\.invalid")
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

@@ -17,9 +17,14 @@ MESSAGE_ID_OCTETS: Final = 32
 
 
 class StatusError(ProtocolError):
-    """Not a MIMI message status report."""
+    """Not a MIMI message status report; ``steps`` lead to the offending item."""
 
     code: ClassVar[str] = "status"
+
+    def __init__(self, text: str, steps: tuple[int, ...], where: str = "") -> None:
+        super().__init__(f"{text} at {where or cbor.spell(steps)}")
+        self.text = text
+        self.steps = steps
 
 
 class Status(IntEnum):
@@ -42,33 +47,33 @@ _KNOWN: Final[dict[int, Status]] = {member.value: member for member in Status}
 
 def encode(report: Iterable[tuple[bytes, int]]) -> bytes:
     """Return the deterministic encoding of a report; raise ``StatusError`` if an id or a status is none."""
-    entries: list[Any] = [list(entry) for entry in report]
-    for index, entry in enumerate(entries):
-        _check(entry, index)
+    entries = [list(entry) for entry in report]
+    _check(entries)
     return cbor.encode(entries)
 
 
 def decode(data: bytes) -> Report:
     """Return the report that ``data`` encodes; raise ``CborError`` or ``StatusError``, which say where."""
     entries = cbor.decode(data)
+    try:
+        _check(entries)
+    except StatusError as error:
+        offset, where = cbor.locate(data, error.steps)
+        raise StatusError(error.text, error.steps, f"{where} (byte {offset})") from None
+    return [(message_id, _KNOWN.get(status, status)) for message_id, status in entries]
+
+
+def _check(entries: Any) -> None:  # noqa: ANN401 - whatever a sender has made of it
     if not isinstance(entries, list):
-        raise StatusError(f"a report is an array, not {type(entries).__name__}, at $ (byte 0)")
-    report: Report = []
+        raise StatusError(f"{type(entries).__name__} instead of an array", ())
     for index, entry in enumerate(entries):
         if not isinstance(entry, list) or len(entry) != 2:
-            raise StatusError(f"an entry that is not an array of two at $[{index}]")
-        _check(entry, index)
-        status: int = entry[1]
-        report.append((entry[0], _KNOWN.get(status, status)))
-    return report
-
-
-def _check(entry: list[Any], index: int) -> None:
-    message_id, status = entry
-    if not isinstance(message_id, bytes) or len(message_id) != MESSAGE_ID_OCTETS:
-        raise StatusError(f"a message id that is not {MESSAGE_ID_OCTETS} octets at $[{index}][0]")
-    if not isinstance(status, int) or isinstance(status, bool) or not 0 <= status <= 255:
-        raise StatusError(f"a status that is not within 0..255 at $[{index}][1]")
+            raise StatusError("an entry that is not an array of two", (index,))
+        message_id, status = entry
+        if not isinstance(message_id, bytes) or len(message_id) != MESSAGE_ID_OCTETS:
+            raise StatusError(f"a message id that is not {MESSAGE_ID_OCTETS} octets", (index, 0))
+        if not isinstance(status, int) or isinstance(status, bool) or not 0 <= status <= 255:
+            raise StatusError("a status that is not within 0..255", (index, 1))
 
 
 def advance(old: int, new: int) -> Status:
