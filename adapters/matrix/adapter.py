@@ -28,6 +28,7 @@ from adapters.matrix.ghosts import Ghosts, register
 from adapters.matrix.groups import Groups
 from adapters.matrix.intake import Intake
 from adapters.matrix.media import Media
+from adapters.matrix.membership import Membership
 from adapters.matrix.names import NETWORK
 from adapters.matrix.people import People
 from adapters.matrix.speech import Speech
@@ -55,18 +56,12 @@ class Matrix:
         """Sign the bot in, learn what is known and join the plumbed rooms."""
         config: MatrixConfig = account.config
         await self.close()
-        names, store = config.names, account.store
-        client = self._client = Client(config.homeserver, config.secret("as_token"))
-        self._names = names
-        self._media = Media(client)
-        self._ghosts = Ghosts(client, names, store)
-        self._directs = Directs(client, names, store)
-        self._groups = Groups(client, names, account.groups)
-        self._speech = Speech(client, names, self._ghosts, self._directs, self._groups, self._media)
-        self._arrivals = Arrivals(
-            client, names, self._ghosts, People(client), self._directs, self._groups, self._speech.speak
-        )
-        self._intake = Intake(config.secret("hs_token"), store, self._arrivals, self._is_user, self._is_alias)
+        try:
+            as_token, hs_token = config.secret("as_token"), config.secret("hs_token")
+        except ValueError as e:
+            raise SignedOut(str(e)) from e
+        client = Client(config.homeserver, as_token)
+        self._build(client, hs_token, account)
         try:
             await self._sign_in(client)
             await self._media.load()
@@ -76,6 +71,20 @@ class Matrix:
         except BaseException:
             await self.close()
             raise
+
+    def _build(self, client: Client, hs_token: str, account: Account[MatrixConfig]) -> None:
+        names, store = account.config.names, account.store
+        self._names = names
+        people = People(client)
+        self._media = Media(client)
+        self._ghosts = Ghosts(client, names, store)
+        self._directs = Directs(client, names, store)
+        self._groups = Groups(client, names, account.groups)
+        self._speech = Speech(client, names, self._ghosts, self._directs, self._groups, self._media)
+        membership = Membership(client, names, self._ghosts, people, self._directs, self._groups)
+        self._arrivals = Arrivals(names, people, self._directs, self._groups, membership, self._speech.speak)
+        self._intake = Intake(hs_token, store, self._arrivals, self._is_user, self._is_alias)
+        self._client = client
 
     async def close(self) -> None:
         """Stop everything; transactions that are not done come again."""

@@ -1,6 +1,6 @@
-"""What arrives from the homeserver, and what it means: messages and receipts for Rialto, invitations for ghosts.
+"""What arrives from the homeserver: translated, put into the endpoint's queue, and settled when it is durable.
 
-Everything that only our own users can have sent is the echo of what we did: nobody else can act as a ghost.
+What only our own users can have sent is the echo of what we did: nobody else can act as a ghost.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
+from msgspec.structs import replace
+
 from adapters.contract import (
     Acknowledge,
     Conversation,
@@ -19,27 +21,26 @@ from adapters.contract import (
     Inbound,
     Message,
     Outcome,
-    Profile,
-    Receipt,
     Refused,
     Retry,
-    TypingNotice,
 )
 from adapters.matrix import codec
-from adapters.matrix.client import Client, Json, Rejected, path
+from adapters.matrix.client import Json
 from adapters.matrix.directs import Directs
-from adapters.matrix.ghosts import Ghosts
 from adapters.matrix.groups import Groups
-from adapters.matrix.names import NETWORK, Names
+from adapters.matrix.membership import Membership
+from adapters.matrix.names import Names
 from adapters.matrix.people import People
-from protocol.status import Status
+from adapters.matrix.signs import Signs
 
 log = logging.getLogger(__name__)
 
-Settled: TypeAlias = Awaitable[None]
+Settled: TypeAlias = Awaitable[object]
 """Done when the endpoint has made an event durable, or its sender was told why not."""
 Speak: TypeAlias = Callable[[str, str, codec.Say, str], Awaitable[object]]
 """Say something: room, ghost (or '' for the bot), what, and a key that is the same for every attempt."""
+
+_Answer: TypeAlias = "asyncio.Future[Refused | None]"
 
 _WORDS: Final = {
     "unknown-conversation": "Nobody can be reached here: this message was not passed on.",
@@ -47,44 +48,29 @@ _WORDS: Final = {
     "not-allowed": "You may not write here: this message was not passed on.",
     "invalid": "This message could not be understood: it was not passed on.",
 }
-_ALONE: Final = "only rooms of two, or rooms plumbed by this bridge's operator, can be joined"
 
 
 class Arrivals:
-    """Turns events, one after the other, into what the endpoint takes from ``queue``."""
+    """Takes events, one after the other; the endpoint takes what they mean from ``queue``."""
 
     def __init__(
-        self,
-        client: Client,
-        names: Names,
-        ghosts: Ghosts,
-        people: People,
-        directs: Directs,
-        groups: Groups,
-        speak: Speak,
+        self, names: Names, people: People, directs: Directs, groups: Groups, membership: Membership, speak: Speak
     ) -> None:
         self.queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._client = client
         self._names = names
-        self._ghosts = ghosts
         self._people = people
         self._directs = directs
         self._groups = groups
+        self._membership = membership
         self._speak = speak
-        self._typing: dict[str, frozenset[str]] = {}
-        self._open: set[asyncio.Future[Refused | None]] = set()
+        self._signs = Signs(names, people)
+        self._open: set[_Answer] = set()
 
     def close(self) -> None:
-        """Give up waiting for the endpoint: the homeserver will bring unacknowledged events again."""
-        for future in self._open:
-            if not future.done():
-                future.set_exception(Retry("closing"))
-
-    def conversation(self, room_id: str) -> Conversation | None:
-        """The conversation that happens in a room, if it is one of ours."""
-        return self._groups.of(room_id) or self._directs.of(room_id)
-
-    # --- events of rooms ---
+        """Give up waiting for the endpoint: the homeserver will bring again what was not acknowledged."""
+        for answer in self._open:
+            if not answer.done():
+                answer.set_exception(Retry("closing"))
 
     async def event(self, event: Json) -> Settled | None:
         """Take one event of a room. What it returns must be awaited before the homeserver is told "received".
@@ -100,29 +86,55 @@ class Arrivals:
             log.exception("a defect: the event %r was left out", event.get("event_id"))
             return None
 
+    def ephemeral(self, event: Json) -> Settled | None:
+        """Take a typing notice or receipts; what it returns is as with ``event``."""
+        room_id, content = event.get("room_id"), event.get("content")
+        if not isinstance(room_id, str) or not isinstance(content, dict):
+            return None
+        conversation = self._conversation(room_id)
+        if conversation is None:
+            return None
+        if event.get("type") == "m.typing":
+            for notice in self._signs.typing(room_id, conversation, content):
+                self.queue.put_nowait(notice)
+        elif event.get("type") == "m.receipt":
+            waiting = []
+            for receipt in self._signs.receipts(conversation, content):
+                waiting.append(answer := self._answer())
+                self.queue.put_nowait(replace(receipt, acknowledge=self._resolves(answer)))
+            return asyncio.gather(*waiting) if waiting else None
+        return None
+
+    # --- inside ---
+
+    def _conversation(self, room_id: str) -> Conversation | None:
+        return self._groups.of(room_id) or self._directs.of(room_id)
+
     async def _event(self, event: Json) -> Settled | None:
         kind, sender, room_id, event_id = (event.get(f) for f in ("type", "sender", "room_id", "event_id"))
         if not (
-            isinstance(sender, str) and isinstance(room_id, str) and isinstance(event_id, str) and isinstance(kind, str)
+            isinstance(kind, str) and isinstance(sender, str) and isinstance(room_id, str) and isinstance(event_id, str)
         ):
             log.warning("an event without a type, sender, room or id was left out")
             return None
+        ours = self._names.owns(sender)
+        self._signs.passed(event, kind, room_id, event_id, ours=ours)
         if kind == "m.room.member":
-            await self._membership(event, sender, room_id)
-        elif kind in codec.SAID and "state_key" not in event and not self._names.owns(sender):
+            await self._membership.take(event, sender, room_id)
+        elif kind in codec.SAID and not ours and "state_key" not in event:
             return await self._said(event, kind, sender, room_id, event_id)
         return None
 
     async def _said(self, event: Json, kind: str, sender: str, room_id: str, event_id: str) -> Settled | None:
-        conversation = self.conversation(room_id)
+        conversation = self._conversation(room_id)
         if conversation is None:
             log.info("a message in the room %s, which is none of ours, was left out", room_id)
             return None
-        waiting: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
+        answer = self._answer()
         try:
             message = _understand(event, conversation, sender)
         except Refused as e:
-            waiting.set_result(e)
+            answer.set_result(e)
         else:
             at = event.get("origin_server_ts")
             inbound = Inbound(
@@ -131,30 +143,29 @@ class Arrivals:
                 sender=await self._people.profile(sender),
                 message=message,
                 sent_at=at if isinstance(at, int) else None,
-                acknowledge=self._resolves(waiting),
+                acknowledge=self._resolves(answer),
             )
             self.queue.put_nowait(inbound)
-        return self._settle(waiting, conversation, kind, room_id, event_id)
+        return self._settle(answer, conversation, kind, room_id, event_id)
 
-    def _resolves(self, waiting: asyncio.Future[Refused | None]) -> Acknowledge:
-        self._open.add(waiting)
+    def _answer(self) -> _Answer:
+        return asyncio.get_running_loop().create_future()
+
+    def _resolves(self, answer: _Answer) -> Acknowledge:
+        self._open.add(answer)
 
         def acknowledge(refused: Refused | None) -> None:
-            self._open.discard(waiting)
-            if not waiting.done():
-                waiting.set_result(refused)
+            self._open.discard(answer)
+            if not answer.done():
+                answer.set_result(refused)
 
         return acknowledge
 
     async def _settle(
-        self,
-        waiting: asyncio.Future[Refused | None],
-        conversation: Conversation,
-        kind: str,
-        room_id: str,
-        event_id: str,
+        self, answer: _Answer, conversation: Conversation, kind: str, room_id: str, event_id: str
     ) -> None:
-        refused = await waiting
+        """Wait for the endpoint's word; if it refuses, say so where the message was written."""
+        refused = await answer
         if refused is None:
             return
         log.warning("the event %s was refused: %s", event_id, refused.reason)
@@ -168,119 +179,8 @@ class Arrivals:
         except Outcome as e:
             log.warning("the sender of %s could not be told: %s", event_id, e)
 
-    # --- who is where ---
-
-    async def _membership(self, event: Json, sender: str, room_id: str) -> None:
-        content, user = event.get("content"), event.get("state_key")
-        if not isinstance(content, dict) or not isinstance(user, str):
-            return
-        membership = content.get("membership")
-        if not self._names.owns(user):
-            if membership == "join":
-                self._people.learn(user, content)
-            if membership in {"join", "leave", "ban"}:
-                await self._directs.present(room_id, user, here=membership == "join")
-        elif membership == "invite":
-            if not self._names.owns(sender):
-                await self._invited(room_id, user, sender)
-        elif membership in {"join", "leave", "ban"}:
-            self._groups.note(room_id, user, here=membership == "join")
-            if membership != "join":
-                await self._directs.unbind(room_id)
-
-    async def _invited(self, room_id: str, user: str, inviter: str) -> None:
-        """Follow an invitation that makes a direct room; decline any other, in words."""
-        try:
-            if user == self._names.bot_id:
-                await self._invited_bot(room_id)
-            else:
-                await self._invited_ghost(room_id, user, inviter)
-        except Rejected as e:
-            log.warning("an invitation to %s cannot be followed: %s", room_id, e)
-
-    async def _invited_bot(self, room_id: str) -> None:
-        if not await self._groups.admitted(room_id):
-            await self._decline(room_id, "")
-
-    async def _invited_ghost(self, room_id: str, ghost: str, inviter: str) -> None:
-        peer = await self._ghosts.address(ghost)
-        if peer is None or peer.network == NETWORK:
-            await self._decline(room_id, ghost)
-            return
-        await self._ghosts.ensure(Profile(peer))
-        await self._client.call("POST", path("join", room_id), {}, user=ghost)
-        if self._groups.of(room_id) is not None:
-            return
-        members = await self._client.call(
-            "GET", path("rooms", room_id, "members"), user=ghost, query={"not_membership": "leave"}
-        )
-        here = {
-            e.get("state_key") for e in members.get("chunk", ()) if e["content"]["membership"] in {"join", "invite"}
-        }
-        if here == {ghost, inviter}:
-            await self._directs.bind(room_id, Direct((await self._people.profile(inviter)).address, peer))
-        else:
-            await self._decline(room_id, ghost)
-
-    async def _decline(self, room_id: str, user: str) -> None:
-        await self._client.call("POST", path("rooms", room_id, "leave"), {"reason": _ALONE}, user=user)
-
-    # --- what passes ---
-
-    def ephemeral(self, event: Json) -> Settled | None:
-        """Take a typing notice or receipts."""
-        room_id, content = event.get("room_id"), event.get("content")
-        if not isinstance(room_id, str) or not isinstance(content, dict):
-            return None
-        conversation = self.conversation(room_id)
-        if conversation is None:
-            return None
-        if event.get("type") == "m.typing":
-            self._typists(room_id, conversation, content)
-        elif event.get("type") == "m.receipt":
-            return self._receipts(conversation, content)
-        return None
-
-    def _typists(self, room_id: str, conversation: Conversation, content: Json) -> None:
-        users = content.get("user_ids")
-        if not isinstance(users, list):
-            return
-        now = frozenset(u for u in users if isinstance(u, str) and not self._names.owns(u))
-        before = self._typing.pop(room_id, frozenset())
-        if now:
-            self._typing[room_id] = now
-        for user in now ^ before:
-            notice = TypingNotice(conversation=conversation, sender=self._people.remembered(user), active=user in now)
-            self.queue.put_nowait(notice)
-
-    def _receipts(self, conversation: Conversation, content: Json) -> Settled | None:
-        read: dict[str, list[str]] = {}
-        for event_id, receipts in content.items():
-            by = receipts.get("m.read") if isinstance(receipts, dict) else None
-            for user in by if isinstance(by, dict) else ():
-                if not self._names.owns(user):
-                    read.setdefault(user, []).append(event_id)
-        waiting = []
-        for user, event_ids in read.items():
-            future: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
-            receipt = Receipt(
-                conversation=conversation,
-                sender=self._people.remembered(user),
-                native_ids=tuple(event_ids),
-                status=Status.READ,
-                acknowledge=self._resolves(future),
-            )
-            self.queue.put_nowait(receipt)
-            waiting.append(future)
-        return _all(waiting) if waiting else None
-
 
 def _understand(event: Json, conversation: Conversation, sender: str) -> Message:
     if isinstance(conversation, Direct) and conversation.local.id != sender:
         raise Refused("not-allowed", f"Only {conversation.local.id} can be heard here.")
     return codec.decode(event)
-
-
-async def _all(waiting: list[asyncio.Future[Refused | None]]) -> None:
-    for future in waiting:
-        await future

@@ -86,10 +86,10 @@ class Directs:
         binding = Binding(direct.local.id, peer.network, peer.id, self._order + 1)
         await self._write(room_id, binding)
 
-    async def unbind(self, room_id: str) -> None:
-        """Forget a room that the ghost is no longer in."""
+    async def unbind(self, room_id: str, ghost: str) -> None:
+        """Forget a room that its ghost is no longer in."""
         binding = self._rooms.get(room_id)
-        if binding is not None:
+        if binding is not None and self._names.ghost(binding.direct.peer) == ghost:
             await self._store.delete(_PREFIX + room_id)
             del self._rooms[room_id]
             if self._active.get(binding.direct.key) == room_id:
@@ -167,7 +167,7 @@ class Directs:
         try:
             await self._invite(room_id, direct.local.id, ghost)
         except Rejected:
-            await self.unbind(room_id)
+            await self.unbind(room_id, ghost)
             return await self._make(direct, ghost)
         await self.present(room_id, direct.local.id, here=True)
         return room_id

@@ -127,7 +127,7 @@ class Intake:
         return task
 
     async def _work(self, name: str, transaction: Transaction) -> None:
-        waiting: list[asyncio.Future[None]] = []
+        waiting: list[asyncio.Future[object]] = []
 
         def wait_for(settled: Settled | None) -> None:
             if settled is not None:

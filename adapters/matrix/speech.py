@@ -140,4 +140,4 @@ class Speech:
 
     async def _forget(self, room_id: str, ghost: str) -> None:
         self._groups.note(room_id, ghost, here=False)
-        await self._directs.unbind(room_id)
+        await self._directs.unbind(room_id, ghost)

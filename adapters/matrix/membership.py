@@ -1,0 +1,81 @@
+"""Who is in which room: invitations that our users follow or decline, and people and ghosts that come and go."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from adapters.contract import Direct, Profile
+from adapters.matrix.client import Client, Json, Rejected, path
+from adapters.matrix.directs import Directs
+from adapters.matrix.ghosts import Ghosts
+from adapters.matrix.groups import Groups
+from adapters.matrix.names import NETWORK, Names
+from adapters.matrix.people import People
+from protocol.uri import Address
+
+log = logging.getLogger(__name__)
+
+_DECLINED: Final = "only rooms of two, or rooms plumbed by this bridge's operator, can be joined"
+
+
+class Membership:
+    """Takes membership events, one after the other."""
+
+    def __init__(
+        self, client: Client, names: Names, ghosts: Ghosts, people: People, directs: Directs, groups: Groups
+    ) -> None:
+        self._client = client
+        self._names = names
+        self._ghosts = ghosts
+        self._people = people
+        self._directs = directs
+        self._groups = groups
+
+    async def take(self, event: Json, sender: str, room_id: str) -> None:
+        """Take one ``m.room.member`` event; raises an outcome when the homeserver should bring it again."""
+        content, user = event.get("content"), event.get("state_key")
+        if not isinstance(content, dict) or not isinstance(user, str):
+            return
+        membership = content.get("membership")
+        if not self._names.owns(user):
+            if membership == "join":
+                self._people.learn(user, content)
+            if membership in {"join", "leave", "ban"}:
+                await self._directs.present(room_id, user, here=membership == "join")
+        elif membership == "invite":
+            if not self._names.owns(sender):
+                await self._invited(room_id, user, sender)
+        elif membership in {"join", "leave", "ban"}:
+            self._groups.note(room_id, user, here=membership == "join")
+            if membership != "join":
+                await self._directs.unbind(room_id, user)
+
+    async def _invited(self, room_id: str, user: str, inviter: str) -> None:
+        """Follow an invitation that makes a direct room; decline any other, in words."""
+        try:
+            if user == self._names.bot_id:
+                follow = await self._groups.admitted(room_id)
+            else:
+                follow = await self._follow(room_id, user, inviter)
+            if not follow:
+                leave = path("rooms", room_id, "leave")
+                await self._client.call("POST", leave, {"reason": _DECLINED}, user=user)
+        except Rejected as e:
+            log.warning("an invitation to %s cannot be answered: %s", room_id, e)
+
+    async def _follow(self, room_id: str, ghost: str, inviter: str) -> bool:
+        peer = await self._ghosts.address(ghost)
+        if peer is None or peer.network == NETWORK:
+            return False
+        await self._ghosts.ensure(Profile(peer))
+        await self._client.call("POST", path("join", room_id), {}, user=ghost)
+        if self._groups.of(room_id) is not None:
+            return True
+        members = path("rooms", room_id, "members")
+        answer = await self._client.call("GET", members, user=ghost, query={"not_membership": "leave"})
+        here = {event["state_key"] for event in answer["chunk"] if event["content"]["membership"] in {"join", "invite"}}
+        if here != {ghost, inviter}:
+            return False
+        await self._directs.bind(room_id, Direct(Address(NETWORK, inviter), peer))
+        return True
