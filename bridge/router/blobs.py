@@ -1,0 +1,128 @@
+"""Attachments' ciphertext: opaque files, each named by its SHA-256, written whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import IO
+
+from bridge.router.contract import BlobTooLarge
+
+_PIECE = 1024 * 1024
+_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class BlobStore:
+    """A folder of blobs. Memory use does not depend on their size; file work happens outside the event loop."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._incoming = folder / "incoming"
+        self._limit = limit
+
+    def open(self) -> None:
+        """Make the folder and throw away what an earlier process left half-written."""
+        self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for leftover in self._incoming.iterdir():
+            leftover.unlink()
+
+    async def put(self, blob: AsyncIterator[bytes]) -> str:
+        """Store a stream; return its name. It is durable then. Raises ``BlobTooLarge``."""
+        file = await asyncio.to_thread(_create, self._incoming)
+        try:
+            name = await self._write(file, blob)
+            await asyncio.to_thread(_keep, file, self._path(name))
+        except BaseException:
+            _discard(file)
+            raise
+        return name
+
+    async def _write(self, file: IO[bytes], blob: AsyncIterator[bytes]) -> str:
+        digest = hashlib.sha256()
+        size = 0
+        async for piece in _pieces(blob):
+            size += len(piece)
+            if size > self._limit:
+                raise BlobTooLarge(f"an attachment of over {self._limit} octets")
+            await asyncio.to_thread(_append, file, piece, digest)
+        return digest.hexdigest()
+
+    async def get(self, name: str) -> AsyncGenerator[bytes]:
+        """Stream a blob. Raises ``KeyError`` if there is none of that name."""
+        file = await asyncio.to_thread(self.open_blob, name)
+        with file:
+            while piece := await asyncio.to_thread(file.read, _PIECE):
+                yield piece
+
+    def open_blob(self, name: str) -> IO[bytes]:
+        """Open a blob for reading. Raises ``KeyError``; a name that is none can never become a path."""
+        if not _NAME.fullmatch(name):
+            raise KeyError(name)
+        try:
+            return self._path(name).open("rb")
+        except FileNotFoundError:
+            raise KeyError(name) from None
+
+    async def prune(self, older_than: int) -> int:
+        """Delete blobs stored more than ``older_than`` milliseconds ago; return how many."""
+        return await asyncio.to_thread(self._prune, time.time() - older_than / 1000)
+
+    def _prune(self, before: float) -> int:
+        count = 0
+        for path in self._folder.glob("??/*"):
+            if path.stat().st_mtime < before:
+                path.unlink()
+                count += 1
+        return count
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name
+
+
+async def _pieces(blob: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Join small chunks into pieces worth a trip to another thread."""
+    piece = bytearray()
+    async for chunk in blob:
+        piece += chunk
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
+
+
+def _create(folder: Path) -> IO[bytes]:
+    descriptor, name = tempfile.mkstemp(dir=folder)
+    os.close(descriptor)
+    return Path(name).open("wb")
+
+
+def _append(file: IO[bytes], piece: bytes, digest: hashlib._Hash) -> None:
+    digest.update(piece)
+    file.write(piece)
+
+
+def _discard(file: IO[bytes]) -> None:
+    file.close()
+    Path(file.name).unlink(missing_ok=True)
+
+
+def _keep(file: IO[bytes], path: Path) -> None:
+    """Make the file durable, then its name. The same blob stored again only counts as younger."""
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    Path(file.name).replace(path)
+    for folder in (path.parent, path.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

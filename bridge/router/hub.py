@@ -1,0 +1,300 @@
+"""The hub: one set of handlers behind every way in.
+
+Each handler is told which endpoint asks; that has been authenticated before. What came from outside is checked here for
+size and shape, what depends on the room's state by the journal, inside the transaction that keeps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from bridge.router.blobs import BlobStore
+from bridge.router.contract import (
+    Accepted,
+    BadRequest,
+    Envelope,
+    HandshakeBundle,
+    Kind,
+    Notification,
+    Refusal,
+    RefusalCode,
+    RoomView,
+    Router,
+)
+from bridge.router.fanout import FanOut
+from bridge.router.grants import EndpointGrant, Grants
+from bridge.router.groups import Groups
+from bridge.router.journal import Journal, RoomState
+from bridge.router.keys import KeyStore
+from bridge.router.local import LocalRouter
+from bridge.router.rooms import RoomRules, refuse
+from bridge.router.sql import SqlJournal
+from bridge.storage import StorageError
+from protocol.mls.errors import MlsError
+from protocol.uri import Kind as UriKind
+from protocol.uri import UriError, parse
+
+log = structlog.get_logger(__name__)
+
+DAY = 24 * 3600 * 1000
+"""Milliseconds."""
+
+
+class Limits(Struct, frozen=True):
+    """How large things may be, in octets."""
+
+    message: int = 1024 * 1024
+    handshake: int = 8 * 1024 * 1024
+    blob: int = 2 * 1024**3 + 4096
+
+
+class Retention(Struct, frozen=True):
+    """How long things are kept, in milliseconds.
+
+    ``messages``: bodies that every recipient has; ``receipts``: what answers a repeated submit; ``blobs``:
+    attachments; ``every``: how often the hub looks.
+    """
+
+    messages: int = DAY
+    receipts: int = 30 * DAY
+    blobs: int = 30 * DAY
+    every: int = 3600 * 1000
+
+
+def wall_clock() -> int:
+    """Return the time of day in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Hub:
+    """The router of one domain."""
+
+    def __init__(
+        self,
+        database_url: str,
+        blobs: Path,
+        endpoints: Mapping[str, EndpointGrant],
+        domain: str,
+        clock: Callable[[], int] = wall_clock,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  frozen
+        retention: Retention = Retention(),  # noqa: B008  frozen
+        groups: Groups | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.domain = domain
+        self.clock = clock
+        self.limits = limits
+        self.grants = Grants(endpoints.values())
+        self.blobs = BlobStore(blobs, limits.blob)
+        self._names = {name: grant.uri for name, grant in endpoints.items()}
+        self._retention = retention
+        self._groups: Groups = groups or _mls()
+        self._journal: Journal = journal or SqlJournal(database_url)
+        self._rules = RoomRules(self._groups, self.grants)
+        self._keys = KeyStore(self._journal, self._groups, self.grants)
+        self._fan_out = FanOut(self._journal)
+        self._group_ids: dict[str, bytes] = {}
+        self._pruning: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the journal and the blobs. Raises ``StorageError``."""
+        await asyncio.to_thread(self.blobs.open)
+        await self._journal.start(self._fan_out.deliver)
+        await self._journal.enrol([grant.uri for grant in self.grants])
+        self._pruning = asyncio.create_task(self._prune_regularly())
+
+    async def stop(self) -> None:
+        """Commit what was accepted and close."""
+        if self._pruning is not None:
+            self._pruning.cancel()
+            await asyncio.gather(self._pruning, return_exceptions=True)
+        await self._journal.stop()
+
+    def connect(self, endpoint: str) -> Router:
+        """Return the router as the endpoint of this name has it, within this process. Raises ``KeyError``."""
+        return LocalRouter(self, self._names[endpoint])
+
+    # MIMI's operations
+
+    async def publish(self, endpoint: str, key_packages: Sequence[bytes], last_resort: bytes | None) -> int:
+        """See ``Router.publish``."""
+        return await self._keys.publish(endpoint, key_packages, last_resort, self.clock())
+
+    async def key_material(self, endpoint: str, target: str) -> bytes | Refusal:
+        """See ``Router.key_material``."""
+        log.info("key package claimed", endpoint=endpoint, target=target)
+        return await self._keys.claim(target, self.clock())
+
+    async def identifier_query(self, endpoint: str, uri: str) -> str | None:
+        """See ``Router.identifier_query``. Every endpoint may ask."""
+        del endpoint
+        return self.grants.speaker(uri)
+
+    async def update(self, endpoint: str, room: str, bundle: HandshakeBundle) -> Accepted | Refusal:
+        """See ``Router.update``."""
+        size = len(bundle.group_info) + len(bundle.commit) + len(bundle.welcome)
+        if size > self.limits.handshake:
+            return Refusal(RefusalCode.TOO_LARGE, f"a handshake of {size} octets; {self.limits.handshake} are allowed")
+        if refusal := self._refuse_name(room):
+            return refusal
+        now = self.clock()
+        digest = hashlib.sha256(bundle.commit or bundle.group_info).digest()
+        decide = self._rules.judge(endpoint, bundle, now)
+        answer = await self._journal.change(room, endpoint, digest, now, decide)
+        code = answer.code if isinstance(answer, Refusal) else "accepted"
+        log.info("room update", room=room, endpoint=endpoint, answer=code)
+        return answer
+
+    async def submit(self, endpoint: str, envelopes: Sequence[Envelope]) -> Sequence[Accepted | Refusal]:
+        """See ``Router.submit``."""
+        answers: list[Accepted | Refusal | None] = [await self._check(endpoint, envelope) for envelope in envelopes]
+        durable = [index for index, answer in enumerate(answers) if answer is None and not envelopes[index].ephemeral]
+        accepted = await self._journal.append([envelopes[index] for index in durable], self.clock())
+        for index, answer in zip(durable, accepted, strict=True):
+            answers[index] = answer
+        return [answer or await self._whisper(envelopes[index]) for index, answer in enumerate(answers)]
+
+    def notify(self, endpoint: str, cursor: int) -> AsyncGenerator[Sequence[Notification]]:
+        """See ``Router.notify``; the caller closes the generator when it has heard enough."""
+        if cursor < 0:
+            raise BadRequest(f"no cursor is {cursor}")
+        return self._fan_out.listen(endpoint, cursor)
+
+    async def acknowledge(self, endpoint: str, cursor: int) -> None:
+        """See ``Router.acknowledge``."""
+        await self._journal.acknowledge(endpoint, cursor)
+
+    async def group_info(self, endpoint: str, room: str) -> bytes | Refusal:
+        """See ``Router.group_info``: members may have it, to come back after they have lost their state."""
+        state = await self._journal.room(room)
+        if state is None:
+            return Refusal(RefusalCode.NO_SUCH_ROOM, f"there is no room {room}")
+        if not state.holds(endpoint):
+            return Refusal(RefusalCode.NOT_ALLOWED, f"{endpoint} is not in {room}")
+        return await self._journal.group_info(room) or b""
+
+    async def rooms_of(self, endpoint: str) -> Sequence[RoomView]:
+        """See ``Router.rooms``."""
+        return await self._journal.rooms(endpoint)
+
+    async def put_blob(self, endpoint: str, blob: AsyncIterator[bytes]) -> str:
+        """See ``Router.put_blob``."""
+        name = await self.blobs.put(blob)
+        log.info("attachment stored", endpoint=endpoint, blob=name)
+        return name
+
+    # For the operator
+
+    async def rooms(self) -> Sequence[RoomView]:
+        """List all rooms."""
+        return await self._journal.rooms()
+
+    async def room(self, room: str) -> RoomView | None:
+        """Return one room."""
+        return next((view for view in await self._journal.rooms() if view.room == room), None)
+
+    async def message(self, room: str, sequence: int) -> Notification | None:
+        """Return the router's own record of one message: all that it knows of it."""
+        return await self._journal.message(room, sequence)
+
+    async def prune(self) -> int:
+        """Forget what is no longer needed; return how many things that were."""
+        count = await self.blobs.prune(self._retention.blobs)
+        while pruned := await self._journal.prune(
+            self.clock(), bodies_after=self._retention.messages, receipts_after=self._retention.receipts, limit=500
+        ):
+            count += pruned
+            await asyncio.sleep(0.05)  # messages go first
+        return count
+
+    # Checks
+
+    def _refuse_name(self, room: str) -> Refusal | None:
+        try:
+            uri = parse(room)
+        except UriError as error:
+            return Refusal(RefusalCode.MALFORMED, str(error))
+        if uri.kind is not UriKind.ROOM or uri.domain != self.domain:
+            return Refusal(RefusalCode.NO_SUCH_ROOM, f"{room} is no room of {self.domain}")
+        return None
+
+    async def _check(self, endpoint: str, envelope: Envelope) -> Refusal | None:
+        if envelope.sender != endpoint:
+            return Refusal(RefusalCode.NOT_ALLOWED, f"{endpoint} may not send as {envelope.sender}")
+        if len(envelope.body) > self.limits.message:
+            text = f"a message of {len(envelope.body)} octets; {self.limits.message} are allowed"
+            return Refusal(RefusalCode.TOO_LARGE, text)
+        try:
+            header = self._groups.application(envelope.body)
+        except MlsError as error:
+            return refuse(error, None)
+        if header.epoch != envelope.epoch:
+            text = f"the envelope says epoch {envelope.epoch}, its body {header.epoch}"
+            return Refusal(RefusalCode.MALFORMED, text)
+        known = await self._group_id(envelope.room)
+        if known is not None and header.group_id != known:
+            return Refusal(RefusalCode.MALFORMED, f"a message of another group than {envelope.room}'s")
+        return None
+
+    async def _group_id(self, room: str) -> bytes | None:
+        """Return the group of a room, which never changes; None if there is no such room."""
+        if room not in self._group_ids:
+            state = await self._journal.room(room)
+            if state is None:
+                return None
+            self._group_ids[room] = state.group_id
+        return self._group_ids[room]
+
+    async def _whisper(self, envelope: Envelope) -> Accepted | Refusal:
+        """Pass an ephemeral message to who listens now."""
+        state = await self._journal.room(envelope.room)
+        if refusal := _refuse_ephemeral(state, envelope):
+            return refusal
+        now = self.clock()
+        notification = Notification(
+            position=0,
+            room=envelope.room,
+            sequence=0,
+            kind=Kind.APPLICATION,
+            epoch=envelope.epoch,
+            sender=envelope.sender,
+            body=envelope.body,
+            at=now,
+        )
+        members = () if state is None else state.members
+        others = [member.endpoint for member in members if member.endpoint != envelope.sender]
+        self._fan_out.whisper(notification, others)
+        return Accepted(sequence=0, at=now)
+
+    async def _prune_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._retention.every / 1000)
+            try:
+                if count := await self.prune():
+                    log.info("pruned", things=count)
+            except (StorageError, OSError) as error:  # a full or failing disk must not end the pruning
+                log.warning("pruning failed", cause=str(error))
+
+
+def _refuse_ephemeral(state: RoomState | None, envelope: Envelope) -> Refusal | None:
+    if state is None:
+        return Refusal(RefusalCode.NO_SUCH_ROOM, f"there is no room {envelope.room}")
+    if not state.holds(envelope.sender):
+        return Refusal(RefusalCode.NOT_ALLOWED, f"{envelope.sender} is not in {envelope.room}")
+    if envelope.epoch != state.epoch:
+        return Refusal(RefusalCode.EPOCH_TOO_OLD, f"the room is in epoch {state.epoch}", state.epoch)
+    return None
+
+
+def _mls() -> Groups:
+    from bridge.router.mls_groups import MlsGroups
+
+    return MlsGroups()

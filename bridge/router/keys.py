@@ -1,0 +1,51 @@
+"""KeyPackages: what endpoints leave at the router so that others can add them to rooms while they are away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.router.contract import BadRequest, Refusal, RefusalCode
+from bridge.router.grants import Grants
+from bridge.router.groups import Groups
+from bridge.router.journal import Journal, KeyPackageRecord
+from protocol.mls.errors import MlsError
+
+MAX_PUBLISHED = 1000
+"""KeyPackages that one call may publish."""
+
+
+class KeyStore:
+    """Takes in KeyPackages after checking whose they are, and hands each out once."""
+
+    def __init__(self, journal: Journal, groups: Groups, grants: Grants) -> None:
+        self._journal = journal
+        self._groups = groups
+        self._grants = grants
+
+    async def publish(self, endpoint: str, packages: Sequence[bytes], last_resort: bytes | None, now: int) -> int:
+        """Keep an endpoint's own KeyPackages; raise ``BadRequest`` if any is unsound or somebody else's."""
+        if len(packages) > MAX_PUBLISHED:
+            raise BadRequest(f"{len(packages)} KeyPackages in one call; {MAX_PUBLISHED} are allowed")
+        records = [self._check(endpoint, package, now) for package in packages]
+        spare = None if last_resort is None else self._check(endpoint, last_resort, now)
+        return await self._journal.publish(endpoint, records, spare, now)
+
+    async def claim(self, target: str, now: int) -> bytes | Refusal:
+        """Hand out one KeyPackage of ``target``."""
+        if self._grants.get(target) is None:
+            return Refusal(RefusalCode.USER_UNKNOWN, f"there is no endpoint {target}")
+        package = await self._journal.claim(target, now)
+        if package is None:
+            return Refusal(RefusalCode.KEY_MATERIAL_EXHAUSTED, f"{target} has no KeyPackage left")
+        return package
+
+    def _check(self, endpoint: str, package: bytes, now: int) -> KeyPackageRecord:
+        try:
+            facts = self._groups.key_package(package, now // 1000)
+        except MlsError as error:
+            raise BadRequest(f"not a usable KeyPackage: {error}") from error
+        if facts.endpoint != endpoint:
+            raise BadRequest(f"{endpoint} published a KeyPackage of {facts.endpoint}")
+        if not self._grants.allows(endpoint, facts.namespaces):
+            raise BadRequest(f"{endpoint} may not speak for {', '.join(facts.namespaces)}")
+        return KeyPackageRecord(ref=facts.ref, body=package, expires_at=facts.expires_at * 1000)

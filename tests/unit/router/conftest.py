@@ -1,0 +1,91 @@
+"""A hub on a real SQLite file, with a clock that the test turns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.router.contract import Accepted, Notification, Router
+from bridge.router.grants import EndpointGrant, hash_token
+from bridge.router.hub import Hub, Limits
+from tests.unit.router.doubles import DOMAIN, PlainGroups, commit, creation, endpoint, namespace, room_uri
+
+NAMES = ("xmpp", "matrix", "shop")
+
+
+@dataclass
+class Clock:
+    """Milliseconds, as the test says."""
+
+    now: int = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class House:
+    """A hub and what it stands on."""
+
+    folder: Path
+    clock: Clock
+    hub: Hub
+
+    @classmethod
+    def build(cls, folder: Path, **changes) -> House:
+        clock = Clock()
+        grants = {
+            name: EndpointGrant(endpoint(name), (namespace(name),), hash_token(f"token of {name}")) for name in NAMES
+        }
+        settings = {"limits": Limits(message=4096, handshake=16384, blob=1_000_000), "groups": PlainGroups()}
+        hub = Hub(f"sqlite:///{folder / 'router.db'}", folder / "blobs", grants, DOMAIN, clock, **(settings | changes))
+        return cls(folder, clock, hub)
+
+    def router(self, name: str) -> Router:
+        return self.hub.connect(name)
+
+    async def restart(self) -> None:
+        await self.hub.stop()
+        self.hub = House.build(self.folder).hub
+        await self.hub.start()
+
+
+async def open_room(xmpp: Router, *others: str, room: str = "balcony", group: str = "g") -> int:
+    """Endpoint xmpp creates a room and adds others; returns the epoch."""
+    assert isinstance(await xmpp.update(room_uri(room), creation("xmpp", group=group)), Accepted)
+    for epoch, other in enumerate(others):
+        answer = await xmpp.update(room_uri(room), commit("xmpp", epoch, add=[other], group=group))
+        assert isinstance(answer, Accepted), answer
+    return len(others)
+
+
+async def hear(router: Router, count: int, cursor: int = 0) -> list[Notification]:
+    """Listen until ``count`` notifications have come, then hang up."""
+    heard: list[Notification] = []
+
+    async def listen() -> None:
+        async with aclosing(router.notify(cursor)) as batches:
+            async for batch in batches:
+                heard.extend(batch)
+                if len(heard) >= count:
+                    return
+
+    await asyncio.wait_for(listen(), 5)
+    return heard
+
+
+def bodies(notifications: Sequence[Notification]) -> list[bytes]:
+    return [notification.body for notification in notifications]
+
+
+@pytest.fixture
+async def house(tmp_path: Path):
+    house = House.build(tmp_path)
+    await house.hub.start()
+    yield house
+    await house.hub.stop()
