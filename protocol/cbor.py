@@ -462,7 +462,7 @@ def _float(number: float) -> bytes:
 
 def path_to(data: bytes, offset: int) -> str:
     """Return the path of the item that starts at ``offset``, everything before it being well-formed."""
-    return spell(next((path for start, path in _walk(data, 0, ()) if start >= offset), ()))
+    return spell(next(path for start, path in _walk(data, 0, ()) if start == offset))
 
 
 def locate(data: bytes, path: tuple[Any, ...]) -> tuple[int, str]:
