@@ -38,7 +38,7 @@ from protocol.uri import Address
 Cursor: TypeAlias = str
 """Where ``receive`` goes on after a restart: opaque to everybody but the adapter."""
 
-ConfigT = TypeVar("ConfigT", contravariant=True)
+ConfigT = TypeVar("ConfigT")
 
 
 # --- who and where ----------------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Account(Struct, Generic[ConfigT]):
     """
 
     name: str
-    config: Any
+    config: ConfigT
     store: Store
     groups: tuple[str, ...] = ()
     now: Callable[[], int] = field(default=lambda: 0)
