@@ -43,7 +43,9 @@ NOW = 1_790_000_000_000
 
 
 class Host:
-    """``refuse`` is asked about each event and may give a refusal; ``now`` is the adapter's clock."""
+    """``refuse`` is asked about each event and may give a refusal; if ``deaf``, it acknowledges nothing; ``now`` is the
+    adapter's clock.
+    """
 
     def __init__(self, folder: Path, store: MemoryStore | None = None, **settings: Any) -> None:
         self.port = free_ports(1)[0]
@@ -51,6 +53,7 @@ class Host:
         self.store = store or MemoryStore()
         self.now = NOW
         self.events: list[Event] = []
+        self.deaf = False
         self.refuse: Callable[[Event], Refused | None] = lambda _: None
         self.files: dict[str, bytes] = {}
         self.fetched: dict[str, bytes] = {}
@@ -94,6 +97,8 @@ class Host:
 
     async def _receive(self) -> None:
         async for event in self.adapter.receive(None):
+            if self.deaf:
+                continue
             refusal = self.refuse(event)
             if isinstance(event, Inbound):
                 await self._fetch(event)
