@@ -285,7 +285,7 @@ def _marked(spans: Spans, kinds: tuple[Format, ...], grammar: Grammar, risky: se
         return "".join(_escaped(spans, grammar, risky, before))
     kind, *others = kinds
     rest = tuple(others)
-    mark = next((mark for mark in reversed(grammar.marks) if grammar.marks[mark] is kind), "")
+    mark = next((mark for mark in reversed(tuple(grammar.marks)) if grammar.marks[mark] is kind), "")
     runs = [tuple(run) for _, run in groupby(_tight(spans, kind), key=lambda span: kind in span.marks)]
     edges = [before, *("".join(span.text for span in run) for run in runs), after]
     written = []
