@@ -155,7 +155,7 @@ def _mark_read(request: Mapping[str, Any]) -> MarkRead:
     if request["status"] != "read":
         raise InvalidParameter("status: only 'read' can be said of a message")
     name = str(wamid.parse(_string(request, "message_id")))
-    return MarkRead(name, typing=request.get("typing_indicator") is not None)
+    return MarkRead(name, typing=bool(request.get("typing_indicator")))
 
 
 def _recipient(request: Mapping[str, Any]) -> str:
