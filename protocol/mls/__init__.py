@@ -1,0 +1,49 @@
+"""Messaging Layer Security (RFC 9420): group encryption, unaudited.
+
+``Group`` is what a member holds, ``PublicGroup`` what a router may see. Nothing here reads a clock, draws randomness
+of its own accord (but see ``suites``) or does I/O: the moment and the source of randomness are arguments, and what
+must be durable is handed to the caller as small records.
+"""
+
+from __future__ import annotations
+
+from protocol.mls.errors import MlsError
+from protocol.mls.extensions import Component, Extension, ExtensionType, RequiredCapabilities
+from protocol.mls.group import ExternalJoin, Group
+from protocol.mls.identity import Identity, KeyPackageBundle
+from protocol.mls.members import Member, speaks_for
+from protocol.mls.messages import ContentType, Peeked, Sender, SenderType, WireFormat, peek
+from protocol.mls.public_group import AddedMember, PublicChange, PublicGroup
+from protocol.mls.receiving import Application, Processed
+from protocol.mls.staged import Staged
+from protocol.mls.state import Retention, Standing
+from protocol.mls.suites import Random
+
+__all__ = [
+    "AddedMember",
+    "Application",
+    "Component",
+    "ContentType",
+    "Extension",
+    "ExtensionType",
+    "ExternalJoin",
+    "Group",
+    "Identity",
+    "KeyPackageBundle",
+    "Member",
+    "MlsError",
+    "Peeked",
+    "Processed",
+    "PublicChange",
+    "PublicGroup",
+    "Random",
+    "RequiredCapabilities",
+    "Retention",
+    "Sender",
+    "SenderType",
+    "Staged",
+    "Standing",
+    "WireFormat",
+    "peek",
+    "speaks_for",
+]

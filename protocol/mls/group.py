@@ -1,0 +1,468 @@
+"""A group as one of its members holds it (RFC 9420).
+
+Every method either does what it says or raises an ``MlsError``. What must be durable is handed out by ``changes()``;
+commit it before anything that the same call returned leaves the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from protocol.leg import LegClass, assurance
+from protocol.mls import joining, schedule
+from protocol.mls.codec import decode
+from protocol.mls.committing import Base, make, sign_group_info
+from protocol.mls.errors import (
+    InputError,
+    RekeyRequiredError,
+    StaleCommitError,
+    StateError,
+    SuspendedError,
+    WrongGroupError,
+)
+from protocol.mls.extensions import (
+    Extension,
+    Extensions,
+    ExtensionType,
+    check_known,
+    dictionary_of,
+    encode_dictionary,
+    find,
+)
+from protocol.mls.framing import sign, to_public
+from protocol.mls.identity import Identity, KeyPackageBundle
+from protocol.mls.leaf import LeafSource, Lifetime
+from protocol.mls.members import Member, members_of
+from protocol.mls.messages import (
+    Authenticated,
+    FramedContent,
+    GroupContext,
+    PublicMessage,
+    Sender,
+    SenderType,
+    WireFormat,
+    encode_message,
+)
+from protocol.mls.plan import Intent, plan_commit, plan_external
+from protocol.mls.proposals import Commit, Proposal, PskId, ReInit, Update
+from protocol.mls.psk import Psks
+from protocol.mls.receiving import Application, Processed, Receiver, describe, open_application
+from protocol.mls.staged import Staged
+from protocol.mls.state import Retention, Standing, State, enter, first_state, load
+from protocol.mls.suites import Random
+from protocol.mls.tree import RatchetTree
+from protocol.mls.validation import check_capabilities
+from protocol.mls.view import Policy, View
+
+
+class ExternalJoin(NamedTuple):
+    """A join without invitation: send ``commit``; use ``group`` once the router has accepted it."""
+
+    commit: bytes
+    group: Group
+    group_info: bytes
+
+
+class Group:
+    """One member's group."""
+
+    def __init__(self, identity: Identity, state: State, keep: Retention, joined_with: bytes = b"") -> None:
+        """Hold a state; the class methods are the ways to come by one."""
+        self.identity = identity
+        self.joined_with = joined_with
+        self._state = state
+        self._keep = keep
+
+    # Coming into being
+
+    @classmethod
+    def create(
+        cls,
+        identity: Identity,
+        group_id: bytes,
+        *,
+        context: Mapping[int, bytes] | None = None,
+        extensions: Extensions = (),
+        keep: Retention = Retention(),  # noqa: B008 - immutable
+        now: int,
+        random: Random,
+    ) -> Group:
+        """Create a group of which we are the only member, in epoch 0 (section 11).
+
+        ``context`` are application components (component id to data), ``extensions`` further extensions of the
+        GroupContext such as required capabilities or external senders. ``now`` is unix seconds.
+        """
+        suite = identity.suite
+        private, public = suite.kem.derive(random(suite.hash_size))
+        lifetime = Lifetime(max(now - 3600, 0), now + 90 * 86400)
+        leaf = identity.leaf(public, LeafSource.KEY_PACKAGE, lifetime=lifetime)
+        if context:
+            data = encode_dictionary(context)
+            extensions = (*extensions, Extension(ExtensionType.APP_DATA_DICTIONARY, data))
+        check_known(extensions)
+        check_capabilities(suite, leaf, extensions)
+        tree = RatchetTree(suite, [leaf])
+        group_context = GroupContext(suite.id, group_id, 0, tree.hash(), b"", extensions)
+        run = schedule.from_epoch(suite, random(suite.hash_size))
+        tag = suite.mac(run.secrets.confirmation, b"")
+        view = View(group_context, tree, schedule.interim_hash(suite, b"", tag))
+        return cls(identity, first_state(view, run.secrets, run.encryption, 0, {0: private}), keep)
+
+    @classmethod
+    def join(
+        cls,
+        identity: Identity,
+        welcome: bytes,
+        bundles: Iterable[KeyPackageBundle],
+        *,
+        psks: Psks | None = None,
+        tree: bytes | None = None,
+        keep: Retention = Retention(),  # noqa: B008 - immutable
+        now: int | None,
+    ) -> Group:
+        """Join by a Welcome that is for one of these key packages; ``joined_with`` then names it.
+
+        ``tree`` is the ratchet tree if it was sent apart from the Welcome. Our own key package must still be
+        valid at ``now`` (unix seconds; None leaves that unjudged). Forget the bundle afterwards, unless it is a
+        last resort.
+        """
+        joined = joining.join(identity, welcome, bundles, psks or {}, tree)
+        lifetime = joined.bundle.package.leaf.content.lifetime
+        if now is not None and lifetime is not None:
+            lifetime.check(now)
+        run = joined.schedule
+        state = first_state(joined.view, run.secrets, run.encryption, joined.own_leaf, joined.private)
+        return cls(identity, state, keep, joined.bundle.ref)
+
+    @classmethod
+    def join_external(
+        cls,
+        identity: Identity,
+        group_info: bytes,
+        *,
+        replace: int | None = None,
+        psk_ids: Sequence[PskId] = (),
+        psks: Psks | None = None,
+        tree: bytes | None = None,
+        keep: Retention = Retention(),  # noqa: B008 - immutable
+        now: int,
+        random: Random,
+    ) -> ExternalJoin:
+        """Join by an external commit on a current GroupInfo (section 12.4.3.2).
+
+        ``replace`` is the leaf of a former self to be removed by the same commit.
+        """
+        info = joining.group_info_of(group_info)
+        view = joining.open_group_info(info, tree)
+        joining.check_understood(identity, view)
+        external = find(info.extensions, ExtensionType.EXTERNAL_PUB)
+        if external is None:
+            raise InputError("this GroupInfo has no external key to join by")
+        suite = view.suite
+        if suite is not identity.suite:
+            raise InputError(f"the group's cipher suite is {suite.id}, the identity's {identity.suite.id}")
+        key = decode(external, lambda reader: reader.vec())
+        shared, output = suite.kem.encapsulate(key, random(suite.hash_size))
+        init = suite.export_secret(shared, b"MLS 1.0 external init secret", suite.hash_size)
+        plan = plan_external(output, replace, psk_ids, psks or {})
+        made = make(Base(view, identity, init, {}, None), plan, now=now, random=random)
+        following = made.next
+        assert following.tree is not None  # noqa: S101 - just made
+        reached = View(following.context, following.tree, following.interim)
+        state = first_state(reached, following.secrets, following.encryption, following.own_leaf, following.private)
+        commit = encode_message(PublicMessage(made.message, None))
+        return ExternalJoin(commit, cls(identity, state, keep), made.group_info)
+
+    @classmethod
+    def restore(
+        cls,
+        identity: Identity,
+        records: Mapping[str, bytes],
+        *,
+        distrust: Random | None = None,
+        keep: Retention = Retention(),  # noqa: B008 - immutable
+    ) -> Group:
+        """Rebuild a group from its stored records; raises ``StateError`` if they do not make one.
+
+        Pass a source of randomness as ``distrust`` if the records may be older than what was sent, as after a
+        restored backup: ``protect`` then refuses until a commit staged after this call was merged.
+        """
+        state = load(records)
+        leaf = state.view.tree.leaf(state.own_leaf)
+        if state.standing != Standing.REMOVED and (leaf is None or leaf.content.signature_key != identity.public):
+            raise StateError("these records belong to another identity")
+        group = cls(identity, state, keep)
+        if distrust is not None:
+            state.rekey = distrust(16)
+            state.note_group()
+        return group
+
+    # What it is
+
+    @property
+    def group_id(self) -> bytes:
+        """The group's name."""
+        return self._state.view.context.group_id
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch."""
+        return self._state.view.context.epoch
+
+    @property
+    def own_leaf(self) -> int:
+        """Our leaf index."""
+        return self._state.own_leaf
+
+    @property
+    def standing(self) -> Standing:
+        """Whether we can take part, were removed, or the group was re-initialised."""
+        return self._state.standing
+
+    @property
+    def reinit(self) -> ReInit | None:
+        """What the group shall be started again with, once a ReInit was committed."""
+        return self._state.reinit
+
+    @property
+    def must_rekey(self) -> bool:
+        """Whether a commit is needed before anything can be sent."""
+        return bool(self._state.rekey)
+
+    @property
+    def extensions(self) -> Extensions:
+        """The extensions of the GroupContext."""
+        return self._state.view.context.extensions
+
+    @property
+    def context(self) -> Mapping[int, bytes]:
+        """The application components of the GroupContext."""
+        return dictionary_of(self.extensions)
+
+    @property
+    def epoch_authenticator(self) -> bytes:
+        """A value that members compare to know that they agree."""
+        return self._state.secrets.authenticator
+
+    @property
+    def view(self) -> View:
+        """The public half of the group's state; not to be changed."""
+        return self._state.view
+
+    @property
+    def assurance(self) -> LegClass:
+        """The worst leg class among the members."""
+        return assurance(member.leg for member in self.members())
+
+    def members(self) -> Sequence[Member]:
+        """Describe the members, by ascending leaf index."""
+        return members_of(self._state.view.tree)
+
+    def resumption_psk(self, epoch: int | None = None) -> bytes:
+        """Return the resumption PSK of an epoch, by default the current one; ``StateError`` if not kept."""
+        number = self.epoch if epoch is None else epoch
+        try:
+            return self._state.resumption[number]
+        except KeyError:
+            raise StateError(f"the resumption PSK of epoch {number} is not kept") from None
+
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        """Derive a secret of ``length`` bytes for the application (section 8.5)."""
+        exporter = self._state.secrets.exporter
+        return schedule.export(self._state.view.suite, exporter, label.encode(), context, length)
+
+    def group_info(self, *, random: Random, extensions: tuple[Extension, ...] = ()) -> bytes:
+        """Sign a GroupInfo (an MLSMessage) with the ratchet tree and the external key, for those who join."""
+        del random  # Ed25519 needs none, and ECDSA draws its own
+        self._require_active()
+        state = self._state
+        view = state.view
+        info = sign_group_info(self.identity, view.context, state.secrets, view.tree, state.own_leaf, extensions)
+        return encode_message(info)
+
+    # Changing it
+
+    def stage(
+        self,
+        *,
+        add: Sequence[bytes] = (),
+        remove: Sequence[int] = (),
+        context: Mapping[int, bytes | None] | None = None,
+        extensions: Extensions | None = None,
+        psk_ids: Sequence[PskId] = (),
+        psks: Psks | None = None,
+        reinit: ReInit | None = None,
+        pending: bool = True,
+        path: bool | None = None,
+        private: bool = False,
+        authenticated_data: bytes = b"",
+        now: int,
+        random: Random,
+    ) -> Staged:
+        """Make a commit without entering its epoch: send it, and ``merge`` it when it was accepted.
+
+        ``add`` are MLSMessages of key packages, ``remove`` leaf indices, ``context`` application components to
+        set (None removes one), ``extensions`` all extensions of the GroupContext anew, ``psk_ids`` keys to mix in,
+        found in ``psks``. Proposals that others sent in this epoch are committed too unless ``pending`` is false.
+        There is a path, hence new keys for us, unless the commit only adds or ``path`` says otherwise. ``private``
+        hides the commit from the router.
+        """
+        self._require_active()
+        token = self._state.rekey
+        if token and path is None:
+            path = True
+        if token and private:
+            raise RekeyRequiredError("re-key by a public commit: sending a private one would need a fresh key")
+        intent = Intent(add, remove, context, extensions, psk_ids, reinit, pending, path, private, authenticated_data)
+        state = self._state
+        known = self._psks(psks)
+        plan = plan_commit(state.view, state.own_leaf, intent, known)
+        base = Base(state.view, self.identity, state.secrets.init, state.private, state.own_leaf)
+        made = make(base, plan, now=now, random=random)
+        body = made.message.content.body
+        rekeyed = token if isinstance(body, Commit) and body.path is not None else b""
+        commit = self._frame(made.message, random)
+        return Staged(commit, made.welcome, made.group_info, self.epoch, now, rekeyed, made.next)
+
+    def merge(self, staged: Staged) -> None:
+        """Enter the epoch of our own commit, which the router has accepted.
+
+        Raises ``StaleCommitError`` if another commit was accepted first; stage anew then.
+        """
+        if staged.epoch != self.epoch:
+            raise StaleCommitError(f"staged in epoch {staged.epoch}, and it is {self.epoch}")
+        if staged.next.context.group_id != self.group_id:
+            raise WrongGroupError("a commit staged for another group")
+        if staged.token and staged.token == self._state.rekey:
+            self._state.rekey = b""
+        enter(self._state, staged.next, staged.now, self._keep)
+
+    def propose(self, proposal: Proposal, *, random: Random, private: bool = False) -> bytes:
+        """Sign a proposal for someone else to commit: an encoded MLSMessage."""
+        self._require_active()
+        if private:
+            self._require_fresh()
+        state = self._state
+        view = state.view
+        wire_format = WireFormat.PRIVATE if private else WireFormat.PUBLIC
+        sender = Sender(SenderType.MEMBER, state.own_leaf)
+        content = FramedContent.make(self.group_id, self.epoch, sender, proposal)
+        signed = sign(view.suite, self.identity.key, wire_format, content, view.encoded_context)
+        ref = view.remember(signed, None)
+        state.records.put(f"p/{ref.hex()}", signed.encode())
+        return self._frame(signed, random)
+
+    def propose_update(self, *, random: Random, private: bool = False) -> bytes:
+        """Propose new keys for our own leaf."""
+        suite = self._state.view.suite
+        key, public = suite.kem.derive(random(suite.hash_size))
+        binding = (self.group_id, self.own_leaf)
+        leaf = self.identity.leaf(public, LeafSource.UPDATE, binding=binding)
+        message = self.propose(Update(leaf), random=random, private=private)
+        self._state.updates[public] = key
+        self._state.records.put(f"u/{public.hex()}", key)
+        return message
+
+    def process(
+        self, message: bytes, *, psks: Psks | None = None, policy: Policy | None = None, now: int | None
+    ) -> Processed:
+        """Take a proposal or a commit of someone else.
+
+        ``now`` is when the router accepted it, in unix seconds: key packages must be valid then; None leaves their
+        lifetimes unjudged. ``policy`` may refuse a commit by raising ``PolicyError``.
+        """
+        if self._state.standing != Standing.ACTIVE:
+            raise SuspendedError("the group has ended for us")
+        state = self._state
+        receiver = Receiver(state, self._psks(psks), policy)
+        authenticated = receiver.authenticate(message)
+        body = authenticated.content.body
+        if not isinstance(body, Commit):
+            return self._take_proposal(authenticated, now)
+        followed, following = receiver.commit(authenticated, now)
+        if following is None:
+            state.standing = Standing.REMOVED
+            state.forget_proposals()
+            state.note_group()
+            return describe(followed, authenticated, left=True)
+        enter(state, following, now, self._keep)
+        return describe(followed, authenticated, left=False)
+
+    def _take_proposal(self, message: Authenticated, now: int | None) -> Processed:
+        state = self._state
+        ref = state.view.remember(message, now)
+        state.records.put(f"p/{ref.hex()}", message.encode())
+        content = message.content
+        body = content.body
+        assert not isinstance(body, bytes | Commit)  # noqa: S101 - ``remember`` takes proposals only
+        return Processed(self.epoch, content.sender, content.authenticated_data, body, ref)
+
+    # Talking
+
+    def protect(
+        self,
+        data: bytes,
+        *,
+        random: Random,
+        authenticated_data: bytes = b"",
+        block: int = 1,
+        padding: int = 0,
+    ) -> bytes:
+        """Sign and encrypt application data for the group: an MLSMessage.
+
+        ``authenticated_data`` travels in the clear and is signed. ``block`` is how many generations to reserve when
+        a reservation is needed: with 1 every message has a record, with more a crash skips what is left of the
+        block. ``padding`` rounds the length up to a multiple of so many octets.
+        """
+        self._require_active()
+        self._require_fresh()
+        if not 1 <= block <= MAX_BLOCK:
+            raise InputError(f"a block of {block} generations; 1 to {MAX_BLOCK} are possible")
+        key, epoch = self.identity.key, self._state.epoch
+        return epoch.seal(key, data, random, authenticated_data, block=block, padding=padding)
+
+    def unprotect(self, message: bytes, *, now: int | None = None) -> Application:
+        """Decrypt and verify an application message of this epoch or of one that is still kept.
+
+        ``now`` (unix seconds), if given, first forgets past epochs that are too old.
+        """
+        if now is not None:
+            self.forget(now)
+        return open_application(self._state, message)
+
+    # Lasting
+
+    def forget(self, now: int) -> None:
+        """Delete past epochs that are too old at ``now``."""
+        self._state.expire(self._keep, now)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Return the records written since the last call; None stands for a deletion.
+
+        Commit them before the ciphertext or commit that the last call returned leaves the process.
+        """
+        return self._state.records.take()
+
+    def _frame(self, message: Authenticated, random: Random) -> bytes:
+        state = self._state
+        if message.wire_format == WireFormat.PRIVATE:
+            return state.epoch.seal_handshake(message, random)
+        view = state.view
+        return encode_message(to_public(view.suite, state.secrets.membership, message, view.encoded_context))
+
+    def _psks(self, given: Psks | None) -> Psks:
+        ours = {(self.group_id, epoch): key for epoch, key in self._state.resumption.items()}
+        return {**ours, **(given or {})}
+
+    def _require_active(self) -> None:
+        if self._state.standing != Standing.ACTIVE:
+            raise SuspendedError("the group has ended for us")
+
+    def _require_fresh(self) -> None:
+        if self._state.rekey:
+            raise RekeyRequiredError("restored from records that may be old: commit before sending")
+
+
+MAX_BLOCK = 500
+"""The largest block of generations that can be reserved: receivers follow a jump of 1000."""

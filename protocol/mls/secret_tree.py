@@ -1,0 +1,213 @@
+"""The secret tree: one pair of symmetric ratchets a leaf, keys deleted as they are used (RFC 9420 section 9).
+
+What is durable is written record by record, so that one message costs one small record:
+
+    t/<epoch>/<node>                     the secret of a node that is not yet expanded
+    r/<epoch>/<leaf>/<h|a>               a ratchet: next generation and secret
+    s/<epoch>/<leaf>/<h|a>/<generation>  the key and nonce of a message that has not come yet
+
+A sender may reserve generations in blocks: the stored ratchet then stands at the end of the block, so the messages
+within the block need no record at all, and a crash skips what is left of it. It never stands behind.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from protocol.mls import treemath as tm
+from protocol.mls.codec import u16, u32, varint, vec
+from protocol.mls.errors import GenerationError, ReplayError, SenderError
+from protocol.mls.suites import CipherSuite
+
+MAX_FORWARD = 1000
+"""How far a message may be ahead in its sender's ratchet."""
+
+MAX_SKIPPED = 256
+"""How many keys of messages that have not come yet are kept for one ratchet."""
+
+_LAST_GENERATION = (1 << 32) - 2
+
+HANDSHAKE, APPLICATION = "h", "a"
+
+Put = Callable[[str, bytes | None], None]
+
+
+class Steps:
+    """The three derivations of a ratchet step with their labels prepared."""
+
+    __slots__ = ("_hash", "_key", "_key_size", "_next", "_nonce", "_nonce_size")
+
+    def __init__(self, suite: CipherSuite) -> None:
+        self._hash = suite.hash_name
+        self._key_size, self._nonce_size = suite.key_size, suite.nonce_size
+        self._key = self._info(b"key", suite.key_size)
+        self._nonce = self._info(b"nonce", suite.nonce_size)
+        self._next = self._info(b"secret", suite.hash_size)
+
+    @staticmethod
+    def _info(label: bytes, size: int) -> bytes:
+        return u16(size) + vec(b"MLS 1.0 " + label) + varint(4)
+
+    def key(self, secret: bytes, generation: int) -> tuple[bytes, bytes]:
+        """Derive the key and nonce of one generation."""
+        tail = generation.to_bytes(4, "big") + b"\x01"
+        key = hmac.digest(secret, self._key + tail, self._hash)[: self._key_size]
+        return key, hmac.digest(secret, self._nonce + tail, self._hash)[: self._nonce_size]
+
+    def advance(self, secret: bytes, generation: int) -> bytes:
+        """Derive the next generation's secret."""
+        return hmac.digest(secret, self._next + generation.to_bytes(4, "big") + b"\x01", self._hash)
+
+
+class Ratchet:
+    """A leaf's ratchet: the next generation, its secret, and the keys that were skipped."""
+
+    __slots__ = ("generation", "reserved", "secret", "skipped")
+
+    def __init__(self, generation: int, secret: bytes) -> None:
+        self.generation = generation
+        self.secret = secret
+        self.reserved = generation
+        self.skipped: dict[int, tuple[bytes, bytes]] = {}
+
+    def encode(self) -> bytes:
+        """Encode the ratchet for storage, without its skipped keys."""
+        return u32(self.generation) + self.secret
+
+
+class Opened(Struct, frozen=True):
+    """A key found for a message that came, to be spent once the message has proved genuine."""
+
+    key: bytes
+    nonce: bytes
+    ratchet: Ratchet
+    name: str
+    generation: int
+    secret: bytes
+    skipped: dict[int, tuple[bytes, bytes]]
+
+
+class SecretTree:
+    """The secrets of one epoch's messages."""
+
+    __slots__ = ("_leaves", "_nodes", "_put", "_ratchets", "_steps", "_suite", "epoch")
+
+    def __init__(self, suite: CipherSuite, epoch: int, leaves: int, put: Put) -> None:
+        self._suite, self.epoch, self._leaves, self._put = suite, epoch, leaves, put
+        self._steps = Steps(suite)
+        self._nodes: dict[int, bytes] = {}
+        self._ratchets: dict[str, Ratchet] = {}
+
+    @classmethod
+    def start(cls, suite: CipherSuite, epoch: int, leaves: int, encryption: bytes, put: Put) -> SecretTree:
+        """Begin an epoch's tree from its encryption secret; ``put`` receives what must be stored."""
+        tree = cls(suite, epoch, leaves, put)
+        tree._set_node(tm.root(leaves), encryption)
+        return tree
+
+    def load(self, name: str, value: bytes) -> None:
+        """Take one record back from storage; skipped keys come after their ratchets."""
+        kind, _, rest = name.split("/", 2)
+        if kind == "t":
+            self._nodes[int(rest)] = value
+        elif kind == "r":
+            self._ratchets[rest] = Ratchet(int.from_bytes(value[:4], "big"), value[4:])
+        else:
+            owner, generation = rest.rsplit("/", 1)
+            size = self._suite.key_size
+            self._ratchets[owner].skipped[int(generation)] = (value[:size], value[size:])
+
+    def records(self) -> Iterator[str]:
+        """Name every record that this tree has in storage."""
+        yield from (f"t/{self.epoch}/{place}" for place in self._nodes)
+        for name, ratchet in self._ratchets.items():
+            yield f"r/{self.epoch}/{name}"
+            yield from (f"s/{self.epoch}/{name}/{generation}" for generation in ratchet.skipped)
+
+    def next_key(self, leaf: int, kind: str, block: int) -> tuple[int, bytes, bytes]:
+        """Spend our next generation: (generation, key, nonce), reserving ``block`` of them when one is needed."""
+        name = f"{leaf}/{kind}"
+        ratchet = self._ratchets.get(name) or self._expand(leaf, kind)
+        generation, secret = ratchet.generation, ratchet.secret
+        if generation >= _LAST_GENERATION - block:
+            raise GenerationError("a ratchet has come to its end; commit to begin a new epoch")
+        key, nonce = self._steps.key(secret, generation)
+        ratchet.secret = self._steps.advance(secret, generation)
+        ratchet.generation = generation + 1
+        if generation >= ratchet.reserved:
+            self._reserve(name, ratchet, block)
+        return generation, key, nonce
+
+    def _reserve(self, name: str, ratchet: Ratchet, block: int) -> None:
+        ahead = ratchet.secret
+        for generation in range(ratchet.generation, ratchet.generation + block - 1):
+            ahead = self._steps.advance(ahead, generation)
+        ratchet.reserved = ratchet.generation + block - 1
+        self._put(f"r/{self.epoch}/{name}", u32(ratchet.reserved) + ahead)
+
+    def find_key(self, leaf: int, kind: str, generation: int) -> Opened:
+        """Find the key of a message that came; nothing is spent until ``spend``."""
+        if leaf >= self._leaves:
+            raise SenderError(f"leaf {leaf} is outside the tree")
+        name = f"{leaf}/{kind}"
+        ratchet = self._ratchets.get(name) or self._expand(leaf, kind)
+        ahead = generation - ratchet.generation
+        if ahead < 0:
+            known = ratchet.skipped.get(generation)
+            if known is None:
+                raise ReplayError(f"generation {generation} of leaf {leaf} was used or given up")
+            return Opened(*known, ratchet, name, generation, b"", {})
+        if ahead > MAX_FORWARD:
+            raise GenerationError(f"generation {generation} of leaf {leaf} is {ahead} ahead")
+        secret, skipped = ratchet.secret, {}
+        for between in range(ratchet.generation, generation):
+            if generation - between <= MAX_SKIPPED:
+                skipped[between] = self._steps.key(secret, between)
+            secret = self._steps.advance(secret, between)
+        key, nonce = self._steps.key(secret, generation)
+        return Opened(key, nonce, ratchet, name, generation, self._steps.advance(secret, generation), skipped)
+
+    def spend(self, found: Opened) -> None:
+        """Delete the key of a message that proved genuine and keep those it skipped, within bounds."""
+        ratchet, prefix = found.ratchet, f"s/{self.epoch}/{found.name}/"
+        if not found.secret:
+            del ratchet.skipped[found.generation]
+            self._put(f"{prefix}{found.generation}", None)
+            return
+        for generation, (key, nonce) in found.skipped.items():
+            ratchet.skipped[generation] = (key, nonce)
+            self._put(f"{prefix}{generation}", key + nonce)
+        while len(ratchet.skipped) > MAX_SKIPPED:
+            oldest = next(iter(ratchet.skipped))
+            del ratchet.skipped[oldest]
+            self._put(f"{prefix}{oldest}", None)
+        ratchet.generation, ratchet.secret = found.generation + 1, found.secret
+        self._put(f"r/{self.epoch}/{found.name}", ratchet.encode())
+
+    def _set_node(self, place: int, secret: bytes) -> None:
+        self._nodes[place] = secret
+        self._put(f"t/{self.epoch}/{place}", secret)
+
+    def _drop_node(self, place: int) -> bytes:
+        self._put(f"t/{self.epoch}/{place}", None)
+        return self._nodes.pop(place)
+
+    def _expand(self, leaf: int, kind: str) -> Ratchet:
+        """Derive a leaf's two ratchets from the nearest secret above it, deleting what was expanded."""
+        place = 2 * leaf
+        above = [place, *tm.direct_path(place, self._leaves)]
+        have = next(i for i, node in enumerate(above) if node in self._nodes)
+        suite = self._suite
+        for node in reversed(above[1 : have + 1]):
+            secret = self._drop_node(node)
+            for child, side in ((tm.left(node), b"left"), (tm.right(node), b"right")):
+                self._set_node(child, suite.expand_with_label(secret, b"tree", side, suite.hash_size))
+        secret = self._drop_node(place)
+        for letter, label in ((HANDSHAKE, b"handshake"), (APPLICATION, b"application")):
+            ratchet = Ratchet(0, suite.expand_with_label(secret, label, b"", suite.hash_size))
+            self._ratchets[f"{leaf}/{letter}"] = ratchet
+            self._put(f"r/{self.epoch}/{leaf}/{letter}", ratchet.encode())
+        return self._ratchets[f"{leaf}/{kind}"]
