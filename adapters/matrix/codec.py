@@ -15,8 +15,6 @@ from msgspec import Struct
 from adapters.contract import Message, Permanent, Reason, Refused
 from adapters.matrix import html
 from protocol.content import (
-    MARKDOWN,
-    TEXT_PLAIN,
     Disposition,
     ExternalPart,
     MultiPart,
@@ -37,7 +35,6 @@ ENCRYPTED: Final = "m.room.encrypted"
 SAID: Final = frozenset({MESSAGE, REACTION, REDACTION, STICKER, ENCRYPTED})
 """The types of events by which people say something."""
 
-_HTML: Final = "org.matrix.custom.html"
 _ME: Final = "/me "
 _FILES: Final = {
     "m.image": "image/*",
@@ -121,15 +118,12 @@ def _body(content: Json, kind: object, is_reply: bool = False) -> Part:
 
 
 def _text(content: Json, msgtype: str, is_reply: bool) -> SinglePart:
-    formatted = _string(content, "formatted_body") if content.get("format") == _HTML else ""
-    body, kind = _required(content, "body"), TEXT_PLAIN
-    if formatted:
-        markdown = html.to_markdown(_without_html_quote(formatted) if is_reply else formatted)
-        if markdown:
-            body, kind = markdown, MARKDOWN
-    if kind == TEXT_PLAIN and is_reply:
-        body = _without_quote(body)
-    return text(_ME + body if msgtype == "m.emote" else body, kind)
+    formatted = _string(content, "formatted_body") if content.get("format") == html.FORMAT else ""
+    body = _required(content, "body")
+    part = html.to_part(body, formatted) if formatted else None
+    if part is None or not part.content:
+        part = text(_without_quote(body) if is_reply else body)
+    return text(_ME + part.text, part.content_type) if msgtype == "m.emote" else part
 
 
 def _file(content: Json, msgtype: str, *, sticker: bool) -> Part:
@@ -162,11 +156,6 @@ def _without_quote(body: str) -> str:
     quoted = next((n for n, line in enumerate(lines) if not line.startswith(">")), len(lines))
     rest = "\n".join(lines[quoted:]).removeprefix("\n")
     return rest if quoted and rest else body
-
-
-def _without_html_quote(formatted: str) -> str:
-    start, end = formatted.find("<mx-reply>"), formatted.find("</mx-reply>")
-    return formatted[end + len("</mx-reply>") :] if start == 0 and end > 0 else formatted
 
 
 def _string(content: Json, field: str) -> str:
@@ -245,12 +234,13 @@ def _content(part: Part, uploaded: str, size: int) -> Json:
 
 
 def _said(part: SinglePart) -> Json:
-    body, msgtype = part.text, "m.text"
-    if body.startswith(_ME):
-        body, msgtype = body.removeprefix(_ME), "m.emote"
-    content: Json = {"msgtype": msgtype, "body": body}
-    if part.content_type.startswith("text/markdown"):
-        content |= {"format": _HTML, "formatted_body": html.from_markdown(body)}
+    msgtype = "m.text"
+    if part.text.startswith(_ME):
+        msgtype, part = "m.emote", text(part.text.removeprefix(_ME), part.content_type)
+    body = html.from_part(part)
+    content: Json = {"msgtype": msgtype, "body": body.text}
+    if body.html is not None:
+        content |= {"format": html.FORMAT, "formatted_body": body.html}
     return content
 
 

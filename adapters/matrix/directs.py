@@ -127,7 +127,10 @@ class Directs:
         if not is_user_id(user) or self._names.owns(user):
             raise Permanent(Reason.RECIPIENT_UNKNOWN, f"{user} cannot be the id of a person on Matrix")
         if user.endswith(f":{self._names.server}"):
-            await self._client.call("GET", path("profile", user))
+            try:
+                await self._client.call("GET", path("profile", user))
+            except Rejected as e:
+                raise Permanent(Reason.RECIPIENT_UNKNOWN, f"the homeserver knows no {user}: {e}") from e
 
     async def _find(self, alias: str, ghost: str) -> str | None:
         """The room that we made before and did not get to remember, if the ghost can still be in it."""

@@ -94,17 +94,15 @@ class Person:
         assert isinstance(answer, nio.JoinResponse), answer
         return str(answer.room_id)
 
-    async def direct(self, other: str) -> str:
+    async def direct(self, other: str, preset: nio.RoomPreset = nio.RoomPreset.trusted_private_chat) -> str:
         """Begin a direct chat with somebody, and wait until they are in it."""
-        answer = await self.client.room_create(
-            is_direct=True, invite=[other], preset=nio.RoomPreset.trusted_private_chat
-        )
+        answer = await self.client.room_create(is_direct=True, invite=[other], preset=preset)
         assert isinstance(answer, nio.RoomCreateResponse), answer
         room_id = str(answer.room_id)
 
         def there() -> bool:
             return any(
-                r == room_id and e.get("state_key") == other and e["content"].get("membership") == "join"
+                r == room_id and e.get("state_key") == other and e.get("content", {}).get("membership") == "join"
                 for r, e in self.events
             )
 
