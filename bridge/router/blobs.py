@@ -34,7 +34,7 @@ class BlobStore:
 
     async def put(self, blob: AsyncIterator[bytes]) -> str:
         """Store a stream; return its name. It is durable then. Raises ``BlobTooLarge``."""
-        file = await asyncio.to_thread(_create, self._incoming)
+        file = _create(self._incoming)  # here and not in a thread: a cancelled caller would leave the file behind
         try:
             name = await self._write(file, blob)
             await asyncio.to_thread(_keep, file, self._path(name))

@@ -1,0 +1,115 @@
+"""The router's local HTTP interface as both sides see it: paths, bodies and frames.
+
+A request's body and an answer's are MessagePack; an error is JSON ``{"code", "text"}`` with a fitting HTTP status. The
+stream of ``notify`` is a row of frames: four octets of length, most significant first, and that many of MessagePack, a
+batch of notifications. A frame of length 0 says that the router is alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from bridge.router.contract import BadRequest, Envelope, HandshakeBundle, Notification, RouterUnavailable
+
+T = TypeVar("T")
+
+PREFIX = "/v1"
+HEARTBEAT = 10.0
+"""Seconds after which a silent stream carries an empty frame."""
+
+SILENCE = 30.0
+"""Seconds without any frame after which a client gives a stream up."""
+
+FRAME_LIMIT = 64 * 1024 * 1024
+"""No frame is longer; a length beyond it means that the stream is not ours."""
+
+
+NO_SUCH_BLOB = "no-such-blob"
+"""The error code for an attachment that is not there."""
+
+
+class PublishRequest(Struct, forbid_unknown_fields=True):
+    """Body of ``publish``; answered with a number."""
+
+    key_packages: list[bytes]
+    last_resort: bytes | None = None
+
+
+class TargetRequest(Struct, forbid_unknown_fields=True):
+    """Body of ``keyMaterial`` (an endpoint), ``identifierQuery`` (a user) and ``groupInfo`` (a room)."""
+
+    target: str
+
+
+class UpdateRequest(Struct, forbid_unknown_fields=True):
+    """Body of ``update``; answered with ``Accepted`` or ``Refusal``."""
+
+    room: str
+    bundle: HandshakeBundle
+
+
+class SubmitRequest(Struct, forbid_unknown_fields=True):
+    """Body of ``submitMessage``; answered with a list of ``Accepted`` and ``Refusal``."""
+
+    envelopes: list[Envelope]
+
+
+class AcknowledgeRequest(Struct, forbid_unknown_fields=True):
+    """Body of ``acknowledge``."""
+
+    cursor: int
+
+
+class Failure(Struct, frozen=True):
+    """Body of every error."""
+
+    code: str
+    text: str
+
+
+class Material(Struct, frozen=True, tag="material"):
+    """A KeyPackage or GroupInfo, where the other answer would be a ``Refusal``."""
+
+    body: bytes
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Decode a MessagePack body; raise ``BadRequest`` saying what is wrong with it."""
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"not a {kind.__name__}: {error}") from error
+
+
+def frame(batch: Sequence[Notification] | None) -> bytes:
+    """Return a batch as a frame, or the frame that only says "alive"."""
+    payload = b"" if batch is None else msgspec.msgpack.encode(batch)
+    return len(payload).to_bytes(4, "big") + payload
+
+
+async def batches(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[Notification]]:
+    """Decode a stream of frames, cut anywhere; raise ``RouterUnavailable`` for what is none."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        buffer += chunk
+        while len(buffer) >= 4:
+            length = int.from_bytes(buffer[:4], "big")
+            if length > FRAME_LIMIT:
+                raise RouterUnavailable(f"the stream has a frame of {length} octets; it is not the router's")
+            if len(buffer) < 4 + length:
+                break
+            payload = bytes(buffer[4 : 4 + length])
+            del buffer[: 4 + length]
+            if payload:
+                yield _decode_batch(payload)
+
+
+def _decode_batch(payload: bytes) -> list[Notification]:
+    try:
+        return decode(payload, list[Notification])
+    except BadRequest as error:
+        raise RouterUnavailable(f"the stream is not the router's: {error}") from error
