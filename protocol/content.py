@@ -10,23 +10,64 @@ and references to messages that nobody here has seen. What it calls nonsense is 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from enum import IntEnum
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any, ClassVar, Final, TypeAlias
-
-from msgspec import Struct
+from typing import Any, ClassVar, Final
 
 from protocol import cbor
 from protocol.errors import ProtocolError
+from protocol.parts import (
+    HTML,
+    MARKDOWN,
+    MIMI_CONTENT,
+    MIMI_STATUS,
+    TEXT_PLAIN,
+    TYPING,
+    Content,
+    Disposition,
+    Expiration,
+    ExternalPart,
+    MultiPart,
+    NullPart,
+    Part,
+    Semantics,
+    SinglePart,
+    cid,
+    reaction,
+    reactions,
+    referenced,
+    text,
+    walk,
+)
 
-TEXT_PLAIN: Final = "text/plain;charset=utf-8"
-MARKDOWN: Final = "text/markdown;variant=GFM-MIMI"
-HTML: Final = "text/html;charset=utf-8"
-MIMI_CONTENT: Final = "application/mimi-content"
-MIMI_STATUS: Final = "application/mimi-message-status"
-TYPING: Final = "application/vnd.rialto.typing"
+__all__ = [
+    "HTML",
+    "MARKDOWN",
+    "MIMI_CONTENT",
+    "MIMI_STATUS",
+    "TEXT_PLAIN",
+    "TYPING",
+    "Content",
+    "ContentError",
+    "Disposition",
+    "Expiration",
+    "ExternalPart",
+    "MultiPart",
+    "NullPart",
+    "Part",
+    "Semantics",
+    "SinglePart",
+    "check",
+    "cid",
+    "decode",
+    "encode",
+    "message_id",
+    "reaction",
+    "reactions",
+    "referenced",
+    "text",
+    "walk",
+]
 
 SALT_OCTETS: Final = 16
 MESSAGE_ID_OCTETS: Final = 32
@@ -106,107 +147,6 @@ class BadExtensionKey(ContentError):
     code: ClassVar[str] = "content-extension-key"
 
 
-class Disposition(IntEnum):
-    """What a part is for. Values from 9 to 255 are legitimate, unknown, and treated like ``RENDER``."""
-
-    UNSPECIFIED = 0
-    RENDER = 1
-    REACTION = 2
-    PROFILE = 3
-    INLINE = 4
-    ICON = 5
-    ATTACHMENT = 6
-    SESSION = 7
-    PREVIEW = 8
-
-
-class Semantics(IntEnum):
-    """How the parts of a ``MultiPart`` belong together."""
-
-    CHOOSE_ONE = 0
-    SINGLE_UNIT = 1
-    PROCESS_ALL = 2
-
-
-class _Part(Struct, frozen=True, kw_only=True):
-    """What all parts have: a ``disposition`` (0..255) and the ``language`` tags of RFC 5646, comma-separated."""
-
-    disposition: int = Disposition.RENDER
-    language: str = ""
-
-
-class NullPart(_Part, frozen=True, tag="null"):
-    """Nothing: with ``replaces`` it deletes a message or withdraws a reaction."""
-
-
-class SinglePart(_Part, frozen=True, tag="single"):
-    """A body that travels inside the message; ``content_type`` is a media type with its parameters."""
-
-    content_type: str
-    content: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text; octets that are not UTF-8 become U+FFFD."""
-        return self.content.decode(errors="replace")
-
-
-class ExternalPart(_Part, frozen=True, tag="external"):
-    """A body that is fetched from ``url``.
-
-    ``expires`` is when the url stops working, in seconds since 1970 (0: never); ``size`` is in octets (0: unknown).
-    ``enc_alg`` is an IANA AEAD number (0: not encrypted, 1: AES-128-GCM) and ``hash_alg`` an IANA hash number (0:
-    none, 1: SHA-256). ``description`` and ``filename`` are for people.
-    """
-
-    content_type: str
-    url: str
-    expires: int = 0
-    size: int = 0
-    enc_alg: int = 0
-    key: bytes = b""
-    nonce: bytes = b""
-    aad: bytes = b""
-    hash_alg: int = 0
-    content_hash: bytes = b""
-    description: str = ""
-    filename: str = ""
-
-
-class MultiPart(_Part, frozen=True, tag="multi"):
-    """Two or more parts: alternatives to choose from, pieces of one unit, or bodies to process each."""
-
-    semantics: Semantics
-    parts: tuple[Part, ...]
-
-
-Part: TypeAlias = NullPart | SinglePart | ExternalPart | MultiPart
-
-
-class Expiration(Struct, frozen=True):
-    """When a message should vanish: ``time`` in seconds, since 1970 or, if ``relative``, after it was read."""
-
-    relative: bool
-    time: int
-
-
-class Content(Struct, frozen=True):
-    """One message.
-
-    ``salt`` is 16 unpredictable octets. ``replaces`` is the id of the *first* version of the message that this one
-    edits or, with a ``NullPart``, deletes. ``in_reply_to`` is the id of the version that this one answers or reacts
-    to. ``topic_id`` groups messages into a thread. Extension values are what ``protocol.cbor`` decodes to.
-    """
-
-    salt: bytes
-    part: Part
-    replaces: bytes | None = None
-    topic_id: bytes = b""
-    expires: Expiration | None = None
-    in_reply_to: bytes | None = None
-    extensions: Mapping[int | str, Any] = {}
-
-
 def decode(data: bytes, *, now: int | None = None) -> Content:
     """Return the content that ``data`` encodes.
 
@@ -226,13 +166,13 @@ def decode(data: bytes, *, now: int | None = None) -> Content:
 def encode(content: Content) -> bytes:
     """Return the deterministic encoding of ``content``; raise like ``decode`` unless ``decode`` would accept it."""
     check(content)
-    expires = content.expires and [content.expires.relative, content.expires.time]
+    expires = content.expires
     return cbor.encode(
         [
             content.salt,
             content.replaces,
             content.topic_id,
-            expires,
+            None if expires is None else [expires.relative, expires.time],
             content.in_reply_to,
             content.extensions,
             _fields(content.part),
@@ -240,56 +180,23 @@ def encode(content: Content) -> bytes:
     )
 
 
-def text(body: str, content_type: str = TEXT_PLAIN, *, disposition: int = Disposition.RENDER) -> SinglePart:
-    """Return a part that says ``body``."""
-    return SinglePart(content_type, body.encode(), disposition=disposition)
-
-
 def message_id(encoded: bytes, sender_uri: str, room_uri: str) -> bytes:
     """Return the id of the message whose encoding is ``encoded``: 0x01, then 31 octets of a SHA-256.
 
-    The salt, which is hashed once more at the end, is read out of ``encoded``: a content always starts with the
-    three octets that announce seven items and a salt of sixteen octets.
+    The salt, which is hashed once more at the end, is read out of ``encoded``. Raises ``BadShape`` if that is no
+    content, ``OutOfRange`` if a URI is too long for its length to be hashed.
     """
     if not encoded.startswith(_ID_PREFIX):
         raise BadShape("no content: it does not start with an array of seven and a salt of sixteen octets,", ())
-    sender, room = sender_uri.encode(), room_uri.encode()
-    if max(len(sender), len(room)) > _UINT16:
-        raise OutOfRange("a URI of more than 65,535 octets", ())
-    digest = sha256(len(sender).to_bytes(2) + sender + len(room).to_bytes(2) + room + encoded + encoded[2:18])
-    return b"\x01" + digest.digest()[:31]
+    names = b"".join(map(_counted, (sender_uri, room_uri)))
+    return b"\x01" + sha256(names + encoded + encoded[2 : 2 + SALT_OCTETS]).digest()[:31]
 
 
-def walk(part: Part) -> Iterator[tuple[int, Part]]:
-    """Yield every part with its index: from zero, depth first, a ``MultiPart`` before the parts it holds."""
-    stack: list[Part] = [part]
-    index = 0
-    while stack:
-        current = stack.pop()
-        yield index, current
-        index += 1
-        if isinstance(current, MultiPart):
-            stack.extend(reversed(current.parts))
-
-
-def cid(index: int) -> str:
-    """Return the URI by which one part of a message refers to the part with this index."""
-    return f"cid:{index}@local.invalid"
-
-
-def referenced(root: Part, uri: str) -> SinglePart | ExternalPart | None:
-    """Return the part of ``root`` that a ``cid:`` URI refers to; None if it is no such URI or refers to no body."""
-    found = _CID.fullmatch(uri)
-    if found is None:
-        return None
-    wanted = int(found[1])
-    for index, part in walk(root):
-        if index == wanted and isinstance(part, SinglePart | ExternalPart):
-            return part
-    return None
-
-
-_CID: Final = re.compile(r"cid:(0|[1-9][0-9]{0,3})@local\.invalid")
+def _counted(uri: str) -> bytes:
+    octets = uri.encode()
+    if len(octets) > _UINT16:
+        raise OutOfRange(f"a URI of {len(octets)} octets; {_UINT16} are allowed", ())
+    return len(octets).to_bytes(2) + octets
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -306,6 +213,7 @@ def check(content: Content, *, now: int | None = None) -> None:
     if len(content.topic_id) > MAX_TOPIC_OCTETS:
         raise LongTopic(f"a topic of {len(content.topic_id)} octets; {MAX_TOPIC_OCTETS} are allowed", (2,))
     if content.expires is not None:
+        _expect(content.expires, Expiration, (3,), "the expiry")
         _check_expiry(content.expires, now)
     _check_extensions(content.extensions)
     _check_part(content.part, (6,), MAX_DEPTH, MAX_PARTS)
@@ -374,9 +282,12 @@ def _check_part(part: Part, steps: tuple[Any, ...], depth: int, room: int) -> in
         raise TooDeep(f"a part nested more than {MAX_DEPTH} levels deep", steps)
     if not room:
         raise TooManyParts(f"more than {MAX_PARTS} parts", steps)
+    layout = _LAYOUT.get(type(part))
+    if layout is None:
+        raise BadShape(f"{type(part).__name__} instead of a part", steps)
     _check_number(part.disposition, _UINT8, (*steps, 0), "a disposition")
     _expect(part.language, str, (*steps, 1), "a language")
-    for step, (name, kind, limit) in enumerate(_LAYOUT[type(part)], start=3):
+    for step, (name, kind, limit) in enumerate(layout, start=3):
         value = getattr(part, name)
         if kind is int:
             _check_number(value, limit, (*steps, step), name)
@@ -414,15 +325,15 @@ def _part(value: object, steps: tuple[Any, ...]) -> Part:
     if not isinstance(value, list) or len(value) < 3:
         raise BadShape("a part that is not an array of at least three items", steps)
     disposition, language, cardinality = value[:3]
-    kind = _KINDS.get(cardinality) if isinstance(cardinality, int) else None
-    if kind is None:
-        raise UnknownCardinality(f"unknown cardinality {cardinality!r}", (*steps, 2))
-    fields = value[3:]
+    if type(cardinality) is not int or cardinality not in _KINDS:
+        raise UnknownCardinality("unknown cardinality", (*steps, 2))
+    kind, fields = _KINDS[cardinality], value[3:]
     if len(fields) != len(_LAYOUT[kind]):
         raise BadShape(f"a part of {len(value)} items where its kind has {len(_LAYOUT[kind]) + 3}", steps)
     if kind is MultiPart:
         fields = [_known(fields[0], _SEMANTICS), _parts(fields[1], (*steps, 4))]
-    return kind(*fields, disposition=_known(disposition, _DISPOSITIONS), language=language)
+    part: Part = kind(*fields, disposition=_known(disposition, _DISPOSITIONS), language=language)
+    return part
 
 
 def _parts(value: object, steps: tuple[Any, ...]) -> tuple[Part, ...]:
