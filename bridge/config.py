@@ -25,7 +25,7 @@ class RouterConfig(Struct, forbid_unknown_fields=True):
     """``[router]``: the key-less side.
 
     ``listen`` is where endpoints in processes of their own reach it; ``database`` an SQLAlchemy URL ('' for a SQLite
-    file in ``data``); ``retention_days`` how long delivered ciphertext is kept.
+    file in ``data``); ``retention_days`` how long attachments, and what tells a repeated message, are kept.
     """
 
     listen: str = "127.0.0.1:8440"

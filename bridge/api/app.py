@@ -1,0 +1,187 @@
+"""The operator's HTTP interface of one process.
+
+``/healthz`` and ``/metrics`` are for anybody who can reach the listener; below ``/v1/`` the bearer token of the
+endpoint that is asked is needed (by which that endpoint proves itself to the router too). Described in ``specs/openapi.yaml``.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from aiohttp import web
+from msgspec import Struct
+
+from bridge.api.metrics import CONTENT_TYPE, Figures
+
+log = structlog.get_logger(__name__)
+
+
+class MemberView(Struct, frozen=True):
+    """One member of a room: its endpoint's URI, and where plaintext exists on its leg."""
+
+    endpoint: str
+    leaf: int
+    leg: int
+    label: str
+    namespaces: tuple[str, ...]
+
+
+class RoomView(Struct, frozen=True):
+    """One room as an endpoint knows it; its assurance is the worst leg class of its members."""
+
+    room: str
+    name: str
+    phase: str
+    epoch: int
+    conversation: str
+    members: tuple[MemberView, ...]
+    assurance: int
+    label: str
+
+
+class StepView(Struct, frozen=True):
+    """One step in a message's life; ``by`` is '' for this endpoint itself."""
+
+    state: str
+    at: int
+    by: str = ""
+    reason: str = ""
+    text: str = ""
+
+
+class MessageView(Struct, frozen=True):
+    """One message, never its body. ``direction`` is ``in`` (from this network) or ``out`` (to it)."""
+
+    id: str
+    room: str
+    direction: str
+    sender: str
+    at: int
+    state: str
+    native_id: str = ""
+    reason: str = ""
+    parked: bool = False
+    attempts: int = 0
+    timeline: tuple[StepView, ...] = ()
+
+
+class KeyView(Struct, frozen=True):
+    """An endpoint's signature key: its fingerprint is SHA-256 over the public key, in hexadecimal."""
+
+    endpoint: str
+    uri: str
+    fingerprint: str
+    leg: int
+    label: str
+
+
+class Observed(Protocol):
+    """What the interface asks of one endpoint."""
+
+    async def messages(self, *, limit: int, room: str, state: str) -> Sequence[MessageView]:
+        """Return the newest messages, newest first; ``state`` '' for all, ``parked`` for those that wait."""
+
+    async def message(self, id: str) -> MessageView | None:  # noqa: A002 - the word of the field
+        """Return one message with its timeline."""
+
+    async def replay(self, id: str) -> bool:  # noqa: A002 - the word of the field
+        """Send a parked message again; False if there is none of that id."""
+
+    async def rooms(self) -> Sequence[RoomView]:
+        """Return its rooms."""
+
+    def key(self) -> KeyView:
+        """Return its signature key's fingerprint."""
+
+
+Health = Callable[[], Mapping[str, Mapping[str, object]]]
+"""Answers from memory how each part is; a part that is not ready has ``ready`` false."""
+
+
+class Api:
+    """The application; give it endpoints as they come up."""
+
+    def __init__(self, health: Health, figures: Figures) -> None:
+        self._health, self._figures = health, figures
+        self._endpoints: dict[str, tuple[Observed, str]] = {}
+        self.app = web.Application(middlewares=[_errors])
+        self.app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/metrics", self._metrics),
+                web.get("/v1/endpoints/{endpoint}/messages", self._messages),
+                web.get("/v1/endpoints/{endpoint}/messages/{id}", self._message),
+                web.post("/v1/endpoints/{endpoint}/messages/{id}/replay", self._replay),
+                web.get("/v1/endpoints/{endpoint}/rooms", self._rooms),
+                web.get("/v1/endpoints/{endpoint}/key", self._key),
+            ]
+        )
+
+    def add(self, name: str, endpoint: Observed, token: str) -> None:
+        """Serve an endpoint to whoever has its token."""
+        self._endpoints[name] = (endpoint, token)
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        parts = self._health()
+        ready = all(part.get("ready", True) for part in parts.values())
+        return _json({"status": "ready" if ready else "not ready", "parts": parts}, 200 if ready else 503)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._figures.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    def _asked(self, request: web.Request) -> Observed:
+        known = self._endpoints.get(request.match_info["endpoint"])
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        # An endpoint that is not here answers like a wrong token: names are not for guessing.
+        if known is None or scheme != "Bearer" or not hmac.compare_digest(token.encode(), known[1].encode()):
+            raise web.HTTPUnauthorized(text="this token opens no such endpoint here")
+        return known[0]
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        endpoint = self._asked(request)
+        limit = request.query.get("limit", "50")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
+            raise web.HTTPBadRequest(text=f"limit: '{limit}' is not within 1..1000")
+        state = request.query.get("state", "")
+        return _json(await endpoint.messages(limit=int(limit), room=request.query.get("room", ""), state=state))
+
+    async def _message(self, request: web.Request) -> web.Response:
+        found = await self._asked(request).message(request.match_info["id"])
+        if found is None:
+            raise web.HTTPNotFound(text=f"there is no message {request.match_info['id'][:80]}")
+        return _json(found)
+
+    async def _replay(self, request: web.Request) -> web.Response:
+        if not await self._asked(request).replay(request.match_info["id"]):
+            raise web.HTTPNotFound(text=f"no parked message is called {request.match_info['id'][:80]}")
+        return _json({"replayed": request.match_info["id"]})
+
+    async def _rooms(self, request: web.Request) -> web.Response:
+        return _json(await self._asked(request).rooms())
+
+    async def _key(self, request: web.Request) -> web.Response:
+        return _json(self._asked(request).key())
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _json(body: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - anything JSON can say
+    return web.Response(body=msgspec.json.encode(body), content_type="application/json", status=status)
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _json({"code": error.reason.lower().replace(" ", "-"), "text": error.text or ""}, error.status)
+    except ValueError as error:
+        return _json({"code": "bad-request", "text": str(error)}, 400)
+    except Exception:
+        log.exception("api.failed", path=request.path)
+        return _json({"code": "internal", "text": "the daemon failed; its log says why"}, 500)

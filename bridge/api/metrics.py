@@ -1,0 +1,58 @@
+"""Figures for Prometheus. The parts count through small interfaces of their own; here the figures get their names."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_HELP = {
+    "received": "Messages accepted from the network",
+    "refused": "Messages that were refused to their native sender",
+    "duplicates": "Messages that came a second time and were dropped",
+    "opened": "Messages decrypted from rooms",
+    "rejected": "Messages from rooms that were not fit to be delivered",
+    "delivered": "Messages that the network has taken",
+    "failed": "Messages that ended as failed",
+    "uncertain": "Messages of which nobody can know whether they arrived",
+    "parked": "Messages that wait for an operator",
+    "retries": "Attempts after the first",
+    "statuses": "Statuses shown to native senders",
+}
+
+
+class Figures:
+    """All counters of one process, each with the endpoint as a label."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._counters = {
+            event: Counter(f"rialto_{event}", text, ["endpoint"], registry=self.registry)
+            for event, text in _HELP.items()
+        }
+
+    def of(self, endpoint: str) -> EndpointFigures:
+        """Return the counters of one endpoint, each of them at 0 from the start, so that none is missing."""
+        for counter in self._counters.values():
+            counter.labels(endpoint)
+        return EndpointFigures(self, endpoint)
+
+    def count(self, endpoint: str, event: str, amount: int) -> None:
+        """Add to a counter. Raises ``KeyError`` for an event that has no counter."""
+        self._counters[event].labels(endpoint).inc(amount)
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class EndpointFigures:
+    """Implements ``bridge.endpoint.metrics.Metrics``."""
+
+    def __init__(self, figures: Figures, endpoint: str) -> None:
+        self._figures, self._endpoint = figures, endpoint
+
+    def count(self, event: str, amount: int = 1, **_labels: str) -> None:
+        """Add ``amount`` to the counter of ``event``."""
+        self._figures.count(self._endpoint, event, amount)

@@ -1,0 +1,90 @@
+"""Making the daemon's parts out of the configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from bridge import adapters
+from bridge.config import Config, EndpointConfig, Loaded
+from bridge.endpoint.settings import EndpointSettings, Person, PlumbedRoom, RetryLimits
+from bridge.router.grants import EndpointGrant, hash_token
+from bridge.router.hub import DAY, Hub, Limits, Retention
+from bridge.secrets import router_token
+from protocol.leg import LegClass
+from protocol.uri import endpoint_uri, namespace
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT`` (``[::1]:80`` too), which the configuration has checked."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def hub(loaded: Loaded) -> Hub:
+    """Make the router. It reads the endpoints' tokens, to know them, and no key.
+
+    Raises ``AdapterError`` and ``SecretError``.
+    """
+    config = loaded.config
+    grants = {
+        name: EndpointGrant(
+            uri=endpoint_uri(config.domain, name),
+            namespaces=(namespace(config.domain, network),),
+            token_hash=hash_token(router_token(loaded.data, name)),
+        )
+        for name, network in adapters.networks(loaded).items()
+    }
+    return Hub(
+        database(config.router.database, loaded.data / "router.db"),
+        loaded.data / "blobs",
+        grants,
+        config.domain,
+        limits=Limits(message=config.router.max_message_bytes, blob=config.router.max_blob_bytes),
+        retention=Retention(blobs=config.router.retention_days * DAY, receipts=config.router.retention_days * DAY),
+    )
+
+
+def endpoint_settings(loaded: Loaded, name: str, network: str) -> EndpointSettings:
+    """Return what an endpoint is told of itself."""
+    config = loaded.config
+    leg = config.endpoint[name].leg
+    return EndpointSettings(
+        name=name,
+        domain=config.domain,
+        network=network,
+        leg=LegClass.OPERATOR if leg is None else LegClass(leg),
+        namespaces=(namespace(config.domain, network),),
+        rooms=_plumbed(config, name),
+        persons=tuple(Person(person.name, tuple(person.addresses)) for person in config.person),
+        retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),
+        parallel=config.delivery.parallel,
+    )
+
+
+def endpoint_database(loaded: Loaded, name: str, endpoint: EndpointConfig) -> str:
+    """Return the URL of an endpoint's ledger."""
+    return database(endpoint.database, loaded.data / f"endpoint-{name}.db")
+
+
+def database(configured: str, file: Path) -> str:
+    """Return the configured database URL (``$VARIABLES`` put in), or that of an SQLite file."""
+    if configured:
+        return os.path.expandvars(configured)
+    return URL.create("sqlite", database=str(file.absolute())).render_as_string(hide_password=False)
+
+
+def _plumbed(config: Config, name: str) -> tuple[PlumbedRoom, ...]:
+    return tuple(
+        PlumbedRoom(
+            id=room.id,
+            name=room.name or room.id,
+            conversation=room.members[name],
+            creator=next(iter(room.members)) == name,
+            members=tuple(room.members),
+        )
+        for room in config.room
+        if name in room.members
+    )
