@@ -1,0 +1,187 @@
+"""How fast the router takes messages in, beside bare SQLite: ``python -m tests.bench.bench_journal``.
+
+Bodies of 1 KiB over 100 rooms in calls of 50, through ``Hub.submit`` with synchronous=FULL. The floor is what
+``sqlite3`` needs for the same rows, indexes and transactions without any of the checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import structlog
+
+from bridge.router.contract import Accepted, Envelope
+from bridge.router.grants import EndpointGrant
+from bridge.router.groups import Header
+from bridge.router.hub import Hub
+from protocol.mls.codec import u8, u16, u64, vec
+from protocol.mls.messages import peek
+from tests.unit.router.doubles import DOMAIN, PlainGroups, commit, creation, endpoint, namespace, room_uri
+
+CALL = 50
+ROOMS = 100
+TASKS = 8
+
+
+class Groups(PlainGroups):
+    """Handshakes of the stand-in, application messages as they are on the wire."""
+
+    def application(self, body: bytes) -> Header:
+        peeked = peek(body)
+        return Header(peeked.group_id or b"", peeked.epoch or 0)
+
+
+def message(room: int, epoch: int = 1) -> bytes:
+    """A PrivateMessage with 1 KiB of noise for ciphertext."""
+    head = u16(1) + u16(2) + vec(f"g{room}".encode()) + u64(epoch) + u8(1) + vec(b"") + vec(os.urandom(28))
+    return head + vec(os.urandom(1024))
+
+
+def envelopes(count: int) -> list[Envelope]:
+    return [
+        Envelope(room=room_uri(f"r{n % ROOMS}"), epoch=1, sender=endpoint("xmpp"), body=message(n % ROOMS))
+        for n in range(count)
+    ]
+
+
+def calls(count: int) -> list[list[Envelope]]:
+    every = envelopes(count)
+    return [every[start : start + CALL] for start in range(0, count, CALL)]
+
+
+async def hub_rate(folder: Path, count: int, tasks: int) -> float:
+    hub = await open_hub(folder)
+    router = hub.connect("xmpp")
+    todo = calls(count)
+    start = time.perf_counter()
+
+    async def work() -> None:
+        while todo:
+            answers = await router.submit(todo.pop())
+            assert all(isinstance(answer, Accepted) for answer in answers)
+
+    await asyncio.gather(*(work() for _ in range(tasks)))
+    elapsed = time.perf_counter() - start
+    await hub.stop()
+    return count / elapsed
+
+
+async def open_hub(folder: Path) -> Hub:
+    grants = {name: EndpointGrant(endpoint(name), (namespace(name),)) for name in ("xmpp", "matrix")}
+    hub = Hub(f"sqlite:///{folder / 'router.db'}", folder / "blobs", grants, DOMAIN, groups=Groups())
+    await hub.start()
+    router = hub.connect("xmpp")
+    for n in range(ROOMS):
+        await router.update(room_uri(f"r{n}"), creation("xmpp", group=f"g{n}"))
+        await router.update(room_uri(f"r{n}"), commit("xmpp", 0, add=["matrix"], group=f"g{n}"))
+    return hub
+
+
+async def lone_latency(folder: Path, count: int) -> list[float]:
+    """Milliseconds of one message at a time on an idle router."""
+    hub = await open_hub(folder)
+    router = hub.connect("xmpp")
+    times = []
+    for envelope in envelopes(count):
+        start = time.perf_counter()
+        await router.submit([envelope])
+        times.append((time.perf_counter() - start) * 1000)
+    await hub.stop()
+    return times
+
+
+async def listening_rate(folder: Path, count: int) -> float:
+    """Messages a second from submit to a listener in the same process."""
+    hub = await open_hub(folder)
+    router, heard = hub.connect("xmpp"), 0
+    todo = calls(count)
+    start = time.perf_counter()
+
+    async def listen() -> None:
+        nonlocal heard
+        async for batch in hub.connect("matrix").notify(0):
+            heard += len(batch)
+            if heard >= count + ROOMS:
+                return
+
+    async def work() -> None:
+        while todo:
+            await router.submit(todo.pop())
+
+    await asyncio.gather(listen(), *(work() for _ in range(TASKS)))
+    elapsed = time.perf_counter() - start
+    await hub.stop()
+    return count / elapsed
+
+
+def bare_rate(folder: Path, count: int) -> float:
+    """The same rows and indexes, a transaction for each call, by ``sqlite3`` alone."""
+    connection = sqlite3.connect(folder / "bare.db", isolation_level=None)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.executescript(
+        """
+        CREATE TABLE rooms (id INTEGER PRIMARY KEY, sequence INTEGER, messages INTEGER, updated_at INTEGER);
+        CREATE TABLE envelopes (position INTEGER PRIMARY KEY, room INTEGER, sequence INTEGER, kind INTEGER,
+            epoch INTEGER, sender INTEGER, at INTEGER, digest BLOB, body BLOB);
+        CREATE UNIQUE INDEX in_order ON envelopes (room, sequence, kind);
+        CREATE UNIQUE INDEX by_digest ON envelopes (room, digest);
+        CREATE TABLE inbox (endpoint INTEGER, position INTEGER, PRIMARY KEY (endpoint, position)) WITHOUT ROWID;
+        """
+    )
+    connection.executemany("INSERT INTO rooms VALUES (?, 1, 0, 0)", [(n,) for n in range(ROOMS)])
+    todo = calls(count)
+    position, sequences = 0, [1] * ROOMS
+    start = time.perf_counter()
+    for call in todo:
+        rows, inbox = [], []
+        for envelope in call:
+            room = position % ROOMS
+            position += 1
+            sequences[room] += 1
+            digest = hashlib.sha256(envelope.body).digest()
+            rows.append((position, room, sequences[room], 0, 1, 1, 0, digest, envelope.body))
+            inbox.append((2, position))
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO envelopes VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        connection.executemany("INSERT INTO inbox VALUES (?,?)", inbox)
+        connection.executemany("UPDATE rooms SET sequence = ? WHERE id = ?", [(row[2], row[1]) for row in rows])
+        connection.execute("COMMIT")
+    elapsed = time.perf_counter() - start
+    connection.close()
+    return count / elapsed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000)
+    count = parser.parse_args().count
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with tempfile.TemporaryDirectory() as name:
+        folders = [Path(name) / part for part in ("bare", "hub", "one", "listen", "lone")]
+        for folder in folders:
+            folder.mkdir()
+        bare = bare_rate(folders[0], count)
+        hub = asyncio.run(hub_rate(folders[1], count, TASKS))
+        one = asyncio.run(hub_rate(folders[2], count, 1))
+        listening = asyncio.run(listening_rate(folders[3], count))
+        lone = asyncio.run(lone_latency(folders[4], 500))
+    print(f"bare sqlite3, {CALL} rows a transaction   {bare:9,.0f}/s   1.00")
+    print(f"Hub.submit, {TASKS} tasks, calls of {CALL}      {hub:9,.0f}/s   {hub / bare:.2f}")
+    print(f"Hub.submit, 1 task, calls of {CALL}       {one:9,.0f}/s   {one / bare:.2f}")
+    print(f"submit to listener                  {listening:9,.0f}/s   {listening / bare:.2f}")
+    p50, p99 = statistics.median(lone), statistics.quantiles(lone, n=100)[98]
+    print(f"one message on an idle router       p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
