@@ -48,7 +48,7 @@ def domain_name(text: str) -> str:
     """Return a domain in lower-case U-labels, or an IP address; underscores are let pass, as XMPP servers do."""
     name = _sized(text.removesuffix("."), "domain")
     if name.startswith("["):
-        return f"[{_ipv6(name)}]"
+        return _ipv6(name)
     if _ASCII_DOMAIN.fullmatch(name) and "xn--" not in name.lower():
         return name.lower()
     try:
@@ -133,6 +133,8 @@ def _octets(text: str) -> int:
 
 def _ipv6(text: str) -> str:
     try:
-        return str(IPv6Address(text.removeprefix("[").removesuffix("]")))
+        if not text.endswith("]") or "%" in text:
+            raise ValueError
+        return f"[{IPv6Address(text[1:-1])}]"
     except ValueError:
         raise UriError(f"no IPv6 address: {text[:200]!r}") from None

@@ -36,6 +36,7 @@ from protocol.parts import (
     reaction,
     reactions,
     referenced,
+    repaired,
     text,
     walk,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "reaction",
     "reactions",
     "referenced",
+    "repaired",
     "text",
     "walk",
 ]

@@ -53,7 +53,11 @@ class Extension(Struct, frozen=True):
 
 
 def _text(maximum: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and 0 < len(value.encode()) <= maximum
+    return lambda value: isinstance(value, str) and 0 < _octets(value) <= maximum
+
+
+def _octets(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _number(value: object, least: int, most: int) -> bool:
@@ -82,7 +86,7 @@ def _failure(value: object) -> bool:
         and isinstance(value["reason"], str)
         and _REASON.fullmatch(value["reason"]) is not None
         and isinstance(value["text"], str)
-        and len(value["text"].encode()) <= MAX_REFERENCE_OCTETS
+        and _octets(value["text"]) <= MAX_REFERENCE_OCTETS
     )
 
 

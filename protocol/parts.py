@@ -122,12 +122,15 @@ class Content(Struct, frozen=True):
 
 
 def text(body: str, content_type: str = TEXT_PLAIN, *, disposition: int = Disposition.RENDER) -> SinglePart:
-    """Return a part that says ``body``; halves of surrogate pairs, which UTF-8 cannot hold, become U+FFFD."""
-    try:
-        octets = body.encode()
-    except UnicodeEncodeError:
-        octets = body.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-    return SinglePart(content_type, octets, disposition=disposition)
+    """Return a part that says ``body``, repaired if need be."""
+    return SinglePart(content_type, repaired(body).encode(), disposition=disposition)
+
+
+def repaired(body: str) -> str:
+    """Return ``body`` with U+FFFD for halves of surrogate pairs, which JSON can smuggle in and UTF-8 cannot hold."""
+    if body.isascii():
+        return body
+    return body.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def reaction(*emoji: str) -> Part:
