@@ -1,0 +1,76 @@
+"""Who is who: persons and their addresses, which room a conversation has, which endpoint speaks for whom."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable
+
+from adapters.contract import Conversation, Direct, Group, Profile
+from bridge.endpoint.settings import Person, PlumbedRoom
+from bridge.router.contract import Router
+from protocol import uri
+from protocol.uri import Address
+
+_FRESH_MS = 600_000  # how long "this endpoint speaks for that person" is believed
+
+
+def direct_room(domain: str, one: Address, other: Address) -> str:
+    """Return the URI of the room of two people: both sides compute the same one."""
+    uris = sorted((uri.user_uri(domain, one), uri.user_uri(domain, other)))
+    digest = hashlib.sha256("\n".join(uris).encode()).digest()
+    return uri.room_uri(domain, base64.b32encode(digest).decode()[:26].lower())
+
+
+class Directory:
+    """One endpoint's view of the people and rooms; ``now`` is the wall clock in milliseconds."""
+
+    def __init__(
+        self,
+        domain: str,
+        router: Router,
+        *,
+        rooms: Iterable[PlumbedRoom] = (),
+        persons: Iterable[Person] = (),
+        now: Callable[[], int],
+    ) -> None:
+        self.domain = domain
+        self._router = router
+        self._now = now
+        self._plumbed = {room.conversation: room for room in rooms}
+        self._names = {address: person.name for person in persons for address in person.addresses}
+        self._endpoints: dict[str, tuple[int, str]] = {}
+
+    def user(self, address: Address) -> str:
+        """Return the URI of the person at ``address``. Raises ``UriError`` if the address can have none."""
+        return uri.user_uri(self.domain, address)
+
+    def profile(self, address: Address, name: str = "", avatar: str = "") -> Profile:
+        """Return how a person is shown: under the configured name, else the one they go by on their network."""
+        return Profile(address, self._names.get(str(address), name), avatar)
+
+    def room_of(self, conversation: Conversation) -> str | None:
+        """Return the room that a conversation has, or None for a native room that is not plumbed."""
+        match conversation:
+            case Direct(local=local, peer=peer):
+                return direct_room(self.domain, local, peer)
+            case Group(id=native):
+                plumbed = self._plumbed.get(native)
+                return None if plumbed is None else uri.room_uri(self.domain, plumbed.id)
+
+    def plumbed(self, conversation: Group) -> PlumbedRoom | None:
+        """Return the configuration of a plumbed native room."""
+        return self._plumbed.get(conversation.id)
+
+    async def endpoint_of(self, address: Address) -> str | None:
+        """Return the URI of the endpoint that speaks for a person, or None. Raises ``RouterUnavailable``."""
+        user = self.user(address)
+        known = self._endpoints.get(user)
+        if known is not None and self._now() - known[0] < _FRESH_MS:
+            return known[1]
+        found = await self._router.identifier_query(user)
+        if found is not None:
+            if len(self._endpoints) > 10_000:
+                self._endpoints.clear()
+            self._endpoints[user] = (self._now(), found)
+        return found

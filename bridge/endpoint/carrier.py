@@ -1,0 +1,336 @@
+"""Carries one message to the network: planned, sent part by part, retried, and ended in exactly one way."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct, structs
+
+from adapters.contract import (
+    Adapter,
+    Delivery,
+    Direct,
+    Message,
+    Outcome,
+    Permanent,
+    Profile,
+    Reason,
+    Reconcile,
+    Retry,
+    Sent,
+    SignedOut,
+    Throttled,
+    Unsure,
+)
+from bridge.directory import Directory
+from bridge.endpoint import retry, translate
+from bridge.endpoint.attachments import Attachments
+from bridge.endpoint.early import EarlyAliases
+from bridge.endpoint.ledger import Change, DeliveryRow, Ledger, MessageRow, Native, State, StatusRow
+from bridge.endpoint.metrics import Metrics
+from bridge.endpoint.outbox import Batch, Outbox
+from bridge.endpoint.pace import Pace
+from bridge.endpoint.room import Room
+from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.translate import Failure
+from bridge.storage import StorageError
+from protocol import content, degrade, extensions, status, uri
+from protocol.capabilities import Capabilities
+from protocol.content import Content
+from protocol.status import Status
+
+Clock = Callable[[], int]
+Random = Callable[[int], bytes]
+
+_encode_plan = msgspec.msgpack.Encoder().encode
+_decode_plan = msgspec.msgpack.Decoder(list[Message]).decode
+
+log = structlog.get_logger(__name__)
+
+
+class _Job(Struct):
+    """A delivery under way: its row as the ledger has it, and what is to be sent."""
+
+    room: Room
+    row: DeliveryRow
+    sender: Profile
+    plan: Sequence[Message]
+    idempotent: bool
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the part that is next: the same for every attempt at it."""
+        name = base64.urlsafe_b64encode(self.row.mimi_id).rstrip(b"=").decode()
+        return f"{name}.{self.row.part}"
+
+    def update(self, **changes: object) -> DeliveryRow:
+        """Change the row; the plan is kept with it, so that every attempt sends the same."""
+        plan = self.row.plan or _encode_plan(self.plan)
+        self.row = structs.replace(self.row, plan=plan, **changes)
+        return self.row
+
+
+class Carrier:
+    """Carries messages to one adapter."""
+
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        adapter: Adapter[Any],
+        directory: Directory,
+        ledger: Ledger,
+        outbox: Outbox,
+        attachments: Attachments,
+        aliases: EarlyAliases,
+        pace: Pace,
+        *,
+        endpoint: str,
+        metrics: Metrics,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._limits = settings.retry
+        self._adapter = adapter
+        self._directory = directory
+        self._ledger = ledger
+        self._outbox = outbox
+        self._attachments = attachments
+        self._aliases = aliases
+        self._pace = pace
+        self._endpoint = endpoint
+        self._metrics = metrics
+        self._clock = clock
+        self._random = random
+
+    async def carry(self, room: Room, row: DeliveryRow, places: asyncio.Semaphore) -> None:
+        """Bring one message to its end; ``places`` bounds how many are sent at once. Raises ``Stopping``."""
+        received = content.decode(row.content)
+        job = _Job(room, row, self._sender(row, received), (), idempotent=False)
+        expires = received.expires
+        if expires is not None and not expires.relative and expires.time * 1000 <= self._clock():
+            await self._fail(job, Failure(Reason.EXPIRED, "it expired before it could be delivered"))
+            return
+        capabilities = await self._capabilities(room)
+        job.idempotent = capabilities.idempotent_send
+        plan = await self._plan(job, received, capabilities)
+        if isinstance(plan, Failure):
+            await self._fail(job, plan)
+            return
+        job.plan = plan
+        if not plan:
+            await self._end(job, Change(), State.DELIVERED)
+            return
+        await self._pace.sleep((row.next_at - self._clock()) / 1000)
+        while await self._carry_part(job, places):
+            pass
+
+    def _sender(self, row: DeliveryRow, received: Content) -> Profile:
+        address = uri.address_of(row.sender, self._directory.domain)
+        avatar = extensions.SENDER_AVATAR.of(received.extensions) or ""
+        return self._directory.profile(address, translate.names(received).name, avatar)
+
+    async def _capabilities(self, room: Room) -> Capabilities:
+        pause = 1
+        while True:
+            try:
+                return await self._adapter.capabilities(room.conversation)
+            except Exception:
+                log.exception("a defect of the adapter: capabilities", room=room.tag)
+                await self._pace.sleep(retry.wait(pause, self._limits, self._random))
+                pause += 1
+
+    # --- planning -----------------------------------------------------------------------------------------------------
+
+    async def _plan(self, job: _Job, received: Content, capabilities: Capabilities) -> Sequence[Message] | Failure:
+        """Decide what will be sent; once something was tried, it stays what it was."""
+        if job.row.plan:
+            return _decode_plan(job.row.plan)
+        named = [mimi_id for mimi_id in (received.replaces, received.in_reply_to) if mimi_id is not None]
+        known = await self._ledger.messages(named) if named else {}
+        replaced = known.get(received.replaces or b"")
+        if replaced is not None and replaced.sender != job.row.sender:
+            return Failure(Reason.NOT_ALLOWED, "only the sender of a message may change it")
+        context = degrade.Context(
+            sender=job.sender.name or job.sender.address.id,
+            replaced=self._referenced(replaced),
+            answered=self._referenced(known.get(received.in_reply_to or b"")),
+        )
+        plan = degrade.plan(received, capabilities, context=context)
+        for loss in plan.losses:
+            log.info("something is lost", room=job.room.tag, what=loss.what, text=loss.text)
+        if plan.refused is not None:
+            return Failure(plan.refused.reason, plan.refused.text)
+        natives: Mapping[bytes, str] = {key: found.native_id for key, found in known.items() if found.native_id}
+        return [translate.native_message(received, planned, natives) for planned in plan.messages]
+
+    def _referenced(self, message: MessageRow | None) -> degrade.Referenced | None:
+        if message is None:
+            return None
+        return degrade.Referenced(
+            known=bool(message.native_id),
+            age=max(0, self._clock() - message.at),
+            text=message.excerpt,
+            sender=self._directory.profile(uri.address_of(message.sender, self._directory.domain)).name,
+            reaction=message.reaction,
+        )
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    async def _carry_part(self, job: _Job, places: asyncio.Semaphore) -> bool:
+        """Make one attempt at the part that is next; return whether there is more to do.
+
+        A row that is ``sending`` was sent, and its answer lost: unless the send can simply be repeated, the network is
+        asked what became of it.
+        """
+        await self._pace.clear()
+        asks = job.row.sending and not job.idempotent
+        async with places:
+            await self._pace.sleep(0)
+            outcome = await (self._ask(job) if asks else self._send(job))
+        match outcome:
+            case Sent():
+                return await self._sent(job, outcome)
+            case None:
+                return await self._again(job, Retry("it did not arrive"), sending=False)
+            case Permanent():
+                return await self._fail(job, Failure(outcome.reason, str(outcome)))
+            case Throttled():
+                self._pace.throttle(outcome.after)
+                await self._ledger.commit(Change(deliveries=[job.update(sending=asks)]))
+                return True
+            case SignedOut():
+                return await self._wait_for_sign_in(job, outcome, sending=asks)
+            case Unsure() if not job.idempotent:
+                if asks or not isinstance(self._adapter, Reconcile):
+                    return await self._park(job, State.UNCERTAIN, Failure(Reason.UNCERTAIN, outcome.hint))
+                return await self._again(job, outcome, sending=True)
+            case _:
+                return await self._again(job, outcome, sending=asks)
+
+    def _delivery(self, job: _Job) -> Delivery:
+        return Delivery(
+            conversation=job.room.conversation,
+            sender=job.sender,
+            message=job.plan[job.row.part],
+            at=job.row.at,
+            attempt=job.row.attempts + 1,
+            open=self._attachments.open,
+        )
+
+    async def _send(self, job: _Job) -> Sent | Outcome:
+        try:
+            if not job.idempotent:  # should we be killed now, the next start must know that it may have been sent
+                await self._ledger.commit(Change(deliveries=[job.update(sending=True)]))
+            return await self._adapter.send(self._delivery(job), job.key)
+        except Outcome as outcome:
+            return outcome
+        except StorageError:
+            raise
+        except Exception as error:
+            log.exception("a defect of the adapter: send", room=job.room.tag)
+            return Unsure(f"the adapter failed: {type(error).__name__}")
+
+    async def _ask(self, job: _Job) -> Sent | Outcome | None:
+        """Ask the network what became of a send; None if it surely did not arrive."""
+        if not isinstance(self._adapter, Reconcile):
+            return Unsure("the send was interrupted, and the network cannot be asked about it")
+        try:
+            return await self._adapter.reconcile(self._delivery(job), job.key)
+        except Outcome as outcome:
+            return outcome
+        except Exception as error:
+            log.exception("a defect of the adapter: reconcile", room=job.room.tag)
+            return Unsure(f"the adapter failed: {type(error).__name__}")
+
+    async def _again(self, job: _Job, outcome: Outcome, *, sending: bool) -> bool:
+        """Wait for the next attempt, or park the delivery if there were enough."""
+        attempts = job.row.attempts + 1
+        age = 0.0 if job.row.replayed else (self._clock() - job.row.at) / 1000
+        self._metrics.count("retries")
+        if retry.exhausted(attempts, age, self._limits):
+            text = f"given up after {attempts} attempts: {outcome}"
+            job.update(attempts=attempts)
+            if sending:
+                return await self._park(job, State.UNCERTAIN, Failure(Reason.UNCERTAIN, text))
+            return await self._park(job, State.FAILED, Failure(Reason.RECIPIENT_UNREACHABLE, text))
+        asked = outcome.after if isinstance(outcome, Retry) else None
+        wait = retry.wait(attempts, self._limits, self._random, asked)
+        log.info("not delivered yet", room=job.room.tag, attempt=attempts, wait=round(wait, 3), why=str(outcome))
+        row = job.update(
+            attempts=attempts,
+            sending=sending,
+            next_at=self._clock() + int(wait * 1000),
+            text=str(outcome)[:500],
+        )
+        await self._ledger.commit(Change(deliveries=[row]))
+        await self._pace.sleep(wait)
+        return True
+
+    async def _wait_for_sign_in(self, job: _Job, outcome: SignedOut, *, sending: bool) -> bool:
+        if self._pace.signed_out != outcome.action:
+            log.error("signed out", action=outcome.action)
+        self._pace.signed_out = outcome.action
+        await self._ledger.commit(Change(deliveries=[job.update(sending=sending)]))
+        await self._pace.sleep(self._limits.signed_out)
+        return True
+
+    # --- endings ------------------------------------------------------------------------------------------------------
+
+    async def _sent(self, job: _Job, sent: Sent) -> bool:
+        """Note what the network calls it; after the last part, that it is delivered."""
+        self._pace.signed_out = ""
+        change = Change()
+        names = (sent.native_id, *sent.aliases, *self._aliases.take(sent.native_id))
+        change.natives += [Native(name, job.row.mimi_id) for name in names]
+        if job.row.part == 0:
+            change.named.append((job.row.mimi_id, sent.native_id))
+        if job.row.part + 1 == len(job.plan):
+            await self._end(job, change, State.DELIVERED)
+            return False
+        row = job.update(part=job.row.part + 1, attempts=0, sending=False, next_at=0, reason="", text="")
+        change.deliveries.append(row)
+        await self._ledger.commit(change)
+        return True
+
+    async def _fail(self, job: _Job, failure: Failure) -> bool:
+        log.warning("not delivered", room=job.room.tag, reason=failure.reason, text=failure.text)
+        await self._end(job, Change(), State.FAILED, failure)
+        return False
+
+    async def _park(self, job: _Job, state: State, failure: Failure) -> bool:
+        """End a delivery, but keep what was to be sent, so that it can be replayed."""
+        log.warning("parked", room=job.room.tag, reason=failure.reason, text=failure.text)
+        self._metrics.count("parked")
+        row = job.update(parked=True, sending=False, reason=failure.reason, text=failure.text[:500])
+        await self._end(job, Change(deliveries=[row]), state, failure)
+        return False
+
+    async def _end(self, job: _Job, change: Change, state: State, failure: Failure | None = None) -> None:
+        """End a delivery and tell its sender, in one transaction; a replayed one has been told of before."""
+        reason, text = failure or ("", "")
+        batch = self._outbox.batch()
+        batch.change = change
+        change.statuses.append(
+            StatusRow(mimi_id=job.row.mimi_id, by="", state=state, at=self._clock(), reason=reason, text=text[:500])
+        )
+        if not job.row.parked:
+            change.deliveries_done.append(job.row.id)
+        if not job.row.replayed:
+            self._report(batch, job, state, failure)
+        self._metrics.count(state.name.lower())
+        await batch.commit()
+
+    def _report(self, batch: Batch, job: _Job, state: State, failure: Failure | None) -> None:
+        conversation = job.room.conversation
+        by = self._directory.user(conversation.local) if isinstance(conversation, Direct) else self._endpoint
+        value = Status.DELIVERED if state is State.DELIVERED else Status.ERROR
+        report = status.encode([(job.row.mimi_id, value)])
+        batch.post(
+            job.room,
+            translate.status_content(report, salt=self._random(16), by=by, room=job.room.uri, failure=failure),
+        )

@@ -1,0 +1,110 @@
+"""From the ledger to the network: each conversation in order, many conversations side by side.
+
+A delivery ends in exactly one way: delivered, failed with a reason, or uncertain; its sender is told in the transaction
+that ends it. A conversation that is stuck blocks only itself, and after enough attempts its head is parked, where it
+can be listed and replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from bridge.endpoint.carrier import Carrier
+from bridge.endpoint.ledger import DeliveryKind, DeliveryRow, Ledger
+from bridge.endpoint.pace import Pace, Stopping
+from bridge.endpoint.reports import Reports
+from bridge.endpoint.room import Room
+from bridge.endpoint.settings import EndpointSettings
+
+_PAGE = 32
+
+log = structlog.get_logger(__name__)
+
+
+class Deliveries:
+    """The way out of one endpoint: one worker for each room that has something to be delivered."""
+
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        ledger: Ledger,
+        carrier: Carrier,
+        reports: Reports,
+        pace: Pace,
+        *,
+        room: Callable[[str], Room | None],
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._ledger = ledger
+        self._carrier = carrier
+        self._reports = reports
+        self._pace = pace
+        self._room = room
+        self._fatal = fatal
+        self._workers: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._places = asyncio.Semaphore(settings.parallel)
+        self._stopping = False
+
+    async def resume(self) -> None:
+        """Go on with what the last run left behind."""
+        for uri in await self._ledger.delivery_rooms():
+            room = self._room(uri)
+            if room is None:
+                log.error("deliveries for a room that is not in the ledger", room=uri)
+            else:
+                self.nudge(room)
+
+    def nudge(self, room: Room) -> None:
+        """Say that there is something to deliver in a room."""
+        if self._stopping:
+            return
+        self._again.add(room.uri)
+        if room.uri not in self._workers:
+            task = asyncio.create_task(self._work(room), name=f"deliver {room.tag}")
+            self._workers[room.uri] = task
+            task.add_done_callback(self._worked)
+
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - it bounds the whole of stopping
+        """Begin nothing new, wait for what is being sent, and give up waiting after ``timeout`` seconds."""
+        self._stopping = True
+        self._pace.stop()
+        workers = list(self._workers.values())
+        if workers:
+            _, late = await asyncio.wait(workers, timeout=timeout)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @property
+    def working(self) -> int:
+        """How many conversations have something to be delivered just now."""
+        return len(self._workers)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error)
+
+    async def _work(self, room: Room) -> None:
+        try:
+            while room.uri in self._again and not self._stopping:
+                self._again.discard(room.uri)
+                while rows := await self._ledger.deliveries(room.uri, _PAGE):
+                    for row in rows:
+                        if self._stopping:
+                            return
+                        await self._deliver(room, row)
+        except Stopping:
+            return
+        finally:
+            del self._workers[room.uri]
+
+    async def _deliver(self, room: Room, row: DeliveryRow) -> None:
+        """Bring one delivery to its end, however long it takes; others only wait for the time it is really sent."""
+        if row.kind is DeliveryKind.STATUS:
+            await self._reports.show(room, row, self._places)
+        else:
+            await self._carrier.carry(room, row, self._places)

@@ -1,0 +1,320 @@
+"""The endpoint: one adapter with its MLS client and its ledger, put together, started, watched and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+from msgspec import Struct, structs
+
+from adapters.contract import Account, Adapter, Health, Retry, SignedOut
+from bridge.directory import Directory
+from bridge.endpoint import retry
+from bridge.endpoint.attachments import Attachments
+from bridge.endpoint.carrier import Carrier
+from bridge.endpoint.delivery import Deliveries
+from bridge.endpoint.early import EarlyAliases
+from bridge.endpoint.errors import NotReplayable
+from bridge.endpoint.inbound import Receiving
+from bridge.endpoint.keys import Keys
+from bridge.endpoint.ledger import Change, Ledger, MessageLog, MessageRow, State
+from bridge.endpoint.metrics import Metrics, Silent
+from bridge.endpoint.outbound import Hearing
+from bridge.endpoint.outbox import Outbox
+from bridge.endpoint.pace import Pace
+from bridge.endpoint.reports import Reports
+from bridge.endpoint.room import Room
+from bridge.endpoint.rooms import Rooms
+from bridge.endpoint.sealing import Sealer
+from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.sql_ledger import SqlLedger
+from bridge.endpoint.store import LedgerStore
+from bridge.router.contract import Member, Router, RouterUnavailable
+from protocol.leg import LegClass, assurance
+
+Clock = Callable[[], int]
+Random = Callable[[int], bytes]
+
+_PUBLISH_EVERY_S = 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+class RoomSummary(Struct, frozen=True, kw_only=True):
+    """A room as this endpoint sees it, for people."""
+
+    room: str
+    name: str
+    conversation: str
+    phase: str
+    epoch: int
+    members: tuple[Member, ...]
+    assurance: LegClass
+    waiting: int
+
+
+class Endpoint:
+    """One endpoint. ``clock`` is the wall clock in milliseconds; ``random(n)`` gives n unpredictable octets.
+
+    ``start`` returns when the account is open; ``wait`` raises what went wrong, should the endpoint be unable to go on:
+    it is then to be stopped and started again, which loses nothing.
+    """
+
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        adapter: Adapter[Any],
+        account_config: object,
+        router: Router,
+        database_url: str,
+        ledger_key: bytes,
+        clock: Clock,
+        random: Random,
+        *,
+        metrics: Metrics | None = None,
+        open_ledger: Callable[[str, Sealer], Coroutine[Any, Any, Ledger]] = SqlLedger.open,
+    ) -> None:
+        self.settings = settings
+        self.adapter = adapter
+        self._account_config = account_config
+        self._router = router
+        self._database_url = database_url
+        self._sealer = Sealer(ledger_key, random)
+        self._clock = clock
+        self._random = random
+        self._metrics = metrics or Silent()
+        self._open_ledger = open_ledger
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listening: asyncio.Task[None] | None = None
+        self._failure: asyncio.Future[None] | None = None
+        self._action = ""
+        self._ready = False
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the ledger and the account, take up what was left, and begin. Raises ``StorageError``, ``SealError``."""
+        self._failure = asyncio.get_running_loop().create_future()
+        self.ledger = await self._open_ledger(self._database_url, self._sealer)
+        self._assemble(self.ledger)
+        await self.keys.load(self.settings)
+        await self.rooms.load()
+        await self.outbox.load(self.rooms.get)
+        self._spawn(self._publish(), "publish key packages")
+        self._spawn(self.hearing.run(), "hear the router")
+        self._spawn(self.hearing.acknowledge(), "acknowledge")
+        self._spawn(self.outbox.run(), "submit")
+        self.rooms.start()
+        await self._open_account()
+        await self.deliveries.resume()
+        await self.receiving.resume()
+        self._spawn(self.receiving.run(), "receive")
+        self._listening = self._spawn(self.receiving.listen(), "listen")
+        self._ready = True
+        log.info("endpoint started", endpoint=self.settings.name, rooms=len(self.rooms))
+
+    def _assemble(self, ledger: Ledger) -> None:
+        settings, adapter, router = self.settings, self.adapter, self._router
+        clock, random, metrics, fatal = self._clock, self._random, self._metrics, self._fatal
+        directory = self.directory = Directory(
+            settings.domain, router, rooms=settings.rooms, persons=settings.persons, now=clock
+        )
+        self.keys = Keys(ledger, clock, random)
+        self.outbox = Outbox(ledger, router, clock=clock, random=random, age=settings.retry.age, fatal=fatal)
+        self.rooms = Rooms(
+            settings, directory, ledger, router, self.keys, self.outbox, clock=clock, random=random, fatal=fatal
+        )
+        self.attachments = Attachments(settings, adapter, router, clock=clock, random=random)
+        self.pace = Pace()
+        aliases = EarlyAliases()
+        who = router.endpoint
+        self.reports = Reports(
+            settings, adapter, directory, ledger, self.outbox, self.pace,
+            endpoint=who, nudge=self._nudge, metrics=metrics, clock=clock, random=random,
+        )  # fmt: skip
+        self.outbox.failed = self.reports.fail
+        carrier = Carrier(
+            settings, adapter, directory, ledger, self.outbox, self.attachments, aliases, self.pace,
+            endpoint=who, metrics=metrics, clock=clock, random=random,
+        )  # fmt: skip
+        self.deliveries = Deliveries(
+            settings, ledger, carrier, self.reports, self.pace, room=self.rooms.get, fatal=fatal
+        )
+        self.receiving = Receiving(
+            settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments, aliases,
+            failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
+        )  # fmt: skip
+        self.hearing = Hearing(
+            adapter, directory, ledger, self.keys, router, self.rooms, self.outbox,
+            nudge=self._nudge, metrics=metrics, fatal=fatal,
+        )  # fmt: skip
+
+    def _nudge(self, room: Room) -> None:
+        if self._ready:  # until then the deliveries are only stored: the account is not open yet
+            self.deliveries.nudge(room)
+
+    async def _open_account(self) -> None:
+        """Open the account; while the network cannot be reached, or nobody may sign in, keep trying."""
+        account: Account[Any] = Account(
+            name=self.settings.name,
+            config=self._account_config,
+            store=LedgerStore(self.ledger),
+            groups=tuple(room.conversation for room in self.settings.rooms),
+            now=self._clock,
+        )
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self.adapter.open(account)
+            except Retry as outcome:
+                wait = retry.wait(attempt, self.settings.retry, self._random, outcome.after)
+                log.warning("the network cannot be reached", endpoint=self.settings.name, error=str(outcome))
+            except SignedOut as outcome:
+                wait = self.settings.retry.signed_out
+                self._action = outcome.action
+                log.error("signed out", endpoint=self.settings.name, action=outcome.action)
+            else:
+                self._action = ""
+                return
+            await asyncio.sleep(wait)
+
+    async def _publish(self) -> None:
+        """Keep enough KeyPackages with the router."""
+        while True:
+            try:
+                await self.keys.publish(self._router)
+                pause = _PUBLISH_EVERY_S
+            except RouterUnavailable as error:
+                log.info("key packages not published yet", error=str(error))
+                pause = 1.0
+            await self.keys.needed(pause)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine, name=f"{self.settings.name}: {name}")
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        self._fatal(task.exception() or RuntimeError(f"{task.get_name()} ended by itself"))
+
+    def _fatal(self, error: BaseException) -> None:
+        log.error("the endpoint cannot go on", endpoint=self.settings.name, error=str(error), exc_info=error)
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def wait(self) -> None:
+        """Wait for ever; raise what went wrong if the endpoint cannot go on."""
+        assert self._failure is not None, "not started"
+        await asyncio.shield(self._failure)
+
+    async def stop(self) -> None:
+        """Stop gracefully: receive no more, finish what is under way within the time limit, close.
+
+        What is not finished is in the ledger and goes on at the next start.
+        """
+        self._ready = False
+        try:
+            async with asyncio.timeout(self.settings.stop_timeout):
+                await self._finish()
+        except TimeoutError:
+            log.warning("stopped before everything under way was finished", endpoint=self.settings.name)
+        if hasattr(self, "rooms"):
+            await self.deliveries.stop(timeout=0)
+            await self.receiving.stop()
+            await self.rooms.stop()
+            await self.attachments.close()
+        await _cancel(self._tasks)
+        await self.adapter.close()
+        if hasattr(self, "ledger"):
+            await self.ledger.close()
+        if self._failure is not None and self._failure.done():
+            self._failure.exception()  # it has been logged; nobody need have waited for it
+        log.info("endpoint stopped", endpoint=self.settings.name)
+
+    async def _finish(self) -> None:
+        if self._listening is None:
+            return
+        await _cancel([self._listening])
+        if self._failure is not None and self._failure.done():
+            return
+        await self.receiving.quiet()
+        await self.deliveries.stop(timeout=self.settings.stop_timeout)
+        await self.outbox.idle()
+
+    # --- for operators ------------------------------------------------------------------------------------------------
+
+    async def messages(self, *, limit: int = 50, room: str = "", state: State | None = None) -> Sequence[MessageRow]:
+        """Return the newest messages of the log, newest first."""
+        return await self.ledger.log(limit=limit, room=room, state=state)
+
+    async def message(self, mimi_id: bytes) -> MessageLog | None:
+        """Return one message with its timeline."""
+        return await self.ledger.show(mimi_id)
+
+    async def replay(self, mimi_id: bytes) -> None:
+        """Put a parked delivery back at the head of its conversation. Raises ``NotReplayable``."""
+        row = next((row for row in await self.ledger.parked() if row.mimi_id == mimi_id), None)
+        room = self.rooms.get(row.room) if row is not None else None
+        if row is None or room is None:
+            raise NotReplayable(f"nothing is parked under {mimi_id.hex()}")
+        again = structs.replace(
+            row, parked=False, replayed=True, sending=False, attempts=0, next_at=0, reason="", text=""
+        )
+        await self.ledger.commit(Change(deliveries=[again]))
+        self._nudge(room)
+
+    async def room_summaries(self) -> Sequence[RoomSummary]:
+        """Return every room, its members with their leg classes, and its assurance."""
+        waiting = await self.ledger.delivery_rooms()
+        return [_summary(room, waiting.get(room.uri, 0)) for room in self.rooms]
+
+    def health(self) -> dict[str, object]:
+        """Answer from memory whether the endpoint is well: no secrets, no bodies."""
+        started = hasattr(self, "rooms")
+        failed = self._failure is not None and self._failure.done()
+        action = self._action or (self.pace.signed_out if started else "")
+        found: dict[str, object] = {
+            "endpoint": self.settings.name,
+            "ready": self._ready and not failed and not action,
+            "action": action,
+        }
+        if started:
+            found |= {
+                "router": self.hearing.connected,
+                "outbox": len(self.outbox),
+                "delivering": self.deliveries.working,
+                "rooms": len(self.rooms),
+                "last_event": self.receiving.last_event,
+            }
+        if isinstance(self.adapter, Health):
+            found["network"] = dict(self.adapter.health())
+        return found
+
+
+def _summary(room: Room, waiting: int) -> RoomSummary:
+    members = tuple(
+        Member(endpoint=member.uri, leaf=member.leaf, leg=member.leg, namespaces=tuple(member.namespaces))
+        for member in room.members
+    )
+    return RoomSummary(
+        room=room.uri,
+        name=room.name,
+        conversation=room.conversation.key,
+        phase=room.phase.value,
+        epoch=room.group.epoch if room.group is not None else -1,
+        members=members,
+        assurance=assurance(member.leg for member in members),
+        waiting=waiting,
+    )
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

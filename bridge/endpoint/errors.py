@@ -1,0 +1,37 @@
+"""What the keyed side itself may refuse.
+
+::
+
+    EndpointError
+    ├── SealError      bridge.endpoint.sealing   a ledger row that this key does not open, or that was moved
+    ├── LedgerError    bridge.endpoint.ledger    the ledger holds something this version cannot read
+    └── NotReplayable  bridge.endpoint.delivery  there is nothing parked under that id
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EndpointError(Exception):
+    """Something an operator should hear of; the message says what and where."""
+
+    code: ClassVar[str] = "endpoint"
+
+
+class SealError(EndpointError):
+    """A sealed row cannot be opened: another ledger key, another row's bytes, or damage."""
+
+    code = "seal"
+
+
+class LedgerError(EndpointError):
+    """The ledger holds something that this version of the program cannot read."""
+
+    code = "ledger"
+
+
+class NotReplayable(EndpointError):
+    """No parked delivery has this id."""
+
+    code = "not-replayable"

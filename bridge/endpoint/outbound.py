@@ -1,0 +1,233 @@
+"""From the router to the ledger: decrypt, check who speaks, store, and only then acknowledge.
+
+A message is stored as it was decrypted, in the same transaction as the ratchet that decrypted it and the cursor behind
+it. What it means for the network is decided at its delivery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from adapters.contract import Adapter, Outcome, Profile, Typing
+from bridge.directory import Directory
+from bridge.endpoint import translate
+from bridge.endpoint.keys import ENDPOINT, Keys
+from bridge.endpoint.ledger import DeliveryKind, DeliveryRow, Ledger, MessageRow
+from bridge.endpoint.metrics import Metrics
+from bridge.endpoint.outbox import Batch, Outbox
+from bridge.endpoint.room import Room
+from bridge.endpoint.rooms import Rooms
+from bridge.router.contract import Kind, Notification, Router, RouterUnavailable
+from protocol import content, mls, uri
+from protocol.content import Content, SinglePart
+from protocol.errors import ProtocolError
+from protocol.uri import UriError
+
+CURSOR = "router-cursor"
+
+_AHEAD = 4  # batches that may be decrypted before the first of them is durable
+_RETRY_S = (0.1, 5.0)
+
+log = structlog.get_logger(__name__)
+
+
+class Rejected(ProtocolError):
+    """Somebody in a room sent what may not be delivered."""
+
+    code = "rejected"
+
+
+class Hearing:
+    """The way from the router of one endpoint."""
+
+    def __init__(
+        self,
+        adapter: Adapter[Any],
+        directory: Directory,
+        ledger: Ledger,
+        keys: Keys,
+        router: Router,
+        rooms: Rooms,
+        outbox: Outbox,
+        *,
+        nudge: Callable[[Room], None],
+        metrics: Metrics,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._adapter = adapter
+        self._directory = directory
+        self._ledger = ledger
+        self._keys = keys
+        self._router = router
+        self._rooms = rooms
+        self._outbox = outbox
+        self._nudge = nudge
+        self._metrics = metrics
+        self._fatal = fatal
+        self._ahead = asyncio.Semaphore(_AHEAD)
+        self._durable = 0
+        self._progress = asyncio.Event()
+        self._shown: set[asyncio.Task[None]] = set()
+        self.connected = False
+        self.heard = 0
+        """How many messages were decrypted and are durable since the start."""
+
+    async def run(self) -> None:
+        """Take what the router fans out, for as long as the endpoint runs."""
+        stored = await self._ledger.get(ENDPOINT, CURSOR)
+        cursor = int(stored) if stored is not None else 0
+        pause = _RETRY_S[0]
+        while True:
+            try:
+                async for notifications in self._router.notify(cursor):
+                    self.connected = True
+                    pause = _RETRY_S[0]
+                    await self._ahead.acquire()
+                    cursor = self._take(notifications, cursor)
+            except RouterUnavailable as error:
+                log.warning("router cannot be reached", error=str(error))
+            self.connected = False
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _RETRY_S[1])
+
+    async def acknowledge(self) -> None:
+        """Tell the router what is durable here, for as long as the endpoint runs."""
+        told = 0
+        while True:
+            await self._progress.wait()
+            self._progress.clear()
+            if self._durable > told:
+                try:
+                    await self._router.acknowledge(self._durable)
+                    told = self._durable
+                except RouterUnavailable:
+                    log.debug("not acknowledged: no router", position=self._durable)
+
+    def _take(self, notifications: Sequence[Notification], cursor: int) -> int:
+        """Decrypt a batch and queue its transaction, without an await between the two."""
+        batch = self._outbox.batch()
+        rooms: dict[str, Room] = {}
+        seen: set[bytes] = set()
+        for notification in notifications:
+            cursor = max(cursor, notification.position)
+            try:
+                room = self._take_one(batch, notification, seen)
+            except (ProtocolError, UriError) as error:
+                self._metrics.count("rejected", reason=error.code)
+                log.warning(
+                    "rejected", room=notification.room, sender=notification.sender, code=error.code, error=str(error)
+                )
+                continue
+            if room is not None:
+                rooms[room.uri] = room
+        batch.change.records.append((ENDPOINT, CURSOR, str(cursor).encode()))
+        heard = len(batch.change.messages)
+
+        def committed(done: asyncio.Future[None]) -> None:
+            self._ahead.release()
+            if done.cancelled():
+                return
+            if (error := done.exception()) is not None:
+                self._fatal(error)
+                return
+            self.heard += heard
+            self._durable = cursor
+            self._progress.set()
+            for room in rooms.values():
+                self._nudge(room)
+
+        batch.commit().add_done_callback(committed)
+        return cursor
+
+    def _take_one(self, batch: Batch, notification: Notification, seen: set[bytes]) -> Room | None:
+        """Take one notification; return the room if something is to be delivered there."""
+        if notification.kind is Kind.WELCOME:
+            self._rooms.on_welcome(batch, notification.room, notification.body)
+            return None
+        room = self._rooms.get(notification.room)
+        if room is None or room.group is None:
+            raise Rejected(f"{notification.kind} for a room this endpoint is not in")
+        if notification.kind is Kind.COMMIT:
+            self._rooms.on_commit(batch, room, notification.body)
+            return None
+        opened = room.group.unprotect(notification.body)
+        batch.touch(room)
+        received = content.decode(opened.data)
+        names = translate.names(received)
+        self._check(room, opened.sender, names)
+        self._metrics.count("opened")
+        return self._store(batch, room, notification, received, opened.data, names, seen)
+
+    def _check(self, room: Room, leaf: mls.Member, names: translate.Names) -> None:
+        """Refuse content that says it comes from elsewhere, or from somebody its leaf may not speak for."""
+        if names.room != room.uri:
+            raise Rejected("a content that says it belongs to another room")
+        if names.sender != leaf.uri and not mls.speaks_for(leaf, names.sender):
+            raise Rejected(f"{leaf.uri} does not speak for {names.sender}")
+
+    def _store(
+        self,
+        batch: Batch,
+        room: Room,
+        notification: Notification,
+        received: Content,
+        encoded: bytes,
+        names: translate.Names,
+        seen: set[bytes],
+    ) -> Room | None:
+        part = received.part
+        kind, mimi_id = DeliveryKind.MESSAGE, b""
+        if isinstance(part, SinglePart) and part.content_type == content.TYPING:
+            self._show_typing(room, names, part)
+            return None
+        if isinstance(part, SinglePart) and part.content_type == content.MIMI_STATUS:
+            kind = DeliveryKind.STATUS
+        else:
+            mimi_id = content.message_id(encoded, names.sender, names.room)
+            if mimi_id in seen:
+                return None
+            seen.add(mimi_id)
+            batch.change.messages.append(
+                MessageRow(
+                    mimi_id=mimi_id,
+                    room=room.uri,
+                    source=False,
+                    sender=names.sender,
+                    at=notification.at,
+                    excerpt=translate.excerpt(part),
+                    reaction=translate.is_reaction(part),
+                )
+            )
+        batch.change.deliveries.append(
+            DeliveryRow(
+                id=self._outbox.next_id(),
+                mimi_id=mimi_id,
+                room=room.uri,
+                kind=kind,
+                sender=names.sender,
+                content=encoded,
+                at=notification.at,
+            )
+        )
+        return room
+
+    def _show_typing(self, room: Room, names: translate.Names, part: SinglePart) -> None:
+        adapter = self._adapter
+        if not isinstance(adapter, Typing) or len(self._shown) > 100:
+            return
+        sender = self._directory.profile(uri.address_of(names.sender, self._directory.domain), names.name)
+        task = asyncio.create_task(self._type(adapter, room, sender, translate.is_typing(part)))
+        self._shown.add(task)
+        task.add_done_callback(self._shown.discard)
+
+    async def _type(self, adapter: Typing, room: Room, sender: Profile, active: bool) -> None:
+        try:
+            await adapter.typing(room.conversation, sender, active)
+        except Outcome as outcome:
+            log.debug("typing was not shown", room=room.tag, outcome=outcome.code)
+        except Exception:
+            log.exception("a defect of the adapter: typing", room=room.tag)

@@ -1,0 +1,359 @@
+"""Contents on their way to the router: encrypted, committed, submitted in order, and encrypted again if an epoch ended.
+
+What may leave together is gathered in a ``Batch``: its commit writes the ratchets, the envelopes and whatever else belongs
+to the same transaction, and only then are the envelopes submitted. A content for a room that is not open yet is
+committed without a body and encrypted when the room is. A body that was once submitted is submitted again unchanged,
+whatever has happened since, until the router says that its epoch is over: so nothing is put into a room twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+from msgspec import Struct, structs
+
+from bridge.endpoint.ledger import Change, Ledger, OutboxRow
+from bridge.endpoint.room import Room
+from bridge.endpoint.translate import Failure
+from bridge.router.contract import (
+    Accepted,
+    Envelope,
+    Refusal,
+    RefusalCode,
+    Router,
+    RouterUnavailable,
+)
+
+Clock = Callable[[], int]
+Random = Callable[[int], bytes]
+
+_AT_ONCE = 256
+_IN_MEMORY = 4096  # bodies kept in memory; beyond that they are read from the ledger when their turn comes
+_RETRY_S = (0.05, 5.0)
+
+log = structlog.get_logger(__name__)
+
+
+class Waiting(Struct):
+    """A row of the outbox as the queue holds it; ``body`` is None if it must be read from the ledger."""
+
+    id: int
+    mimi_id: bytes
+    epoch: int
+    body: bytes | None
+    at: int
+
+
+class Batch:
+    """Writes that belong together, and the contents that leave once they are durable. See ``Outbox.batch``."""
+
+    __slots__ = ("_after", "_outbox", "_posted", "_touched", "change")
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.change = Change()
+        self._outbox = outbox
+        self._posted: list[tuple[Room, OutboxRow]] = []
+        self._touched: dict[str, Room] = {}
+        self._after: list[Callable[[], None]] = []
+
+    def after(self, action: Callable[[], None]) -> None:
+        """Do something as soon as this batch is durable."""
+        self._after.append(action)
+
+    def touch(self, room: Room) -> None:
+        """Have the room's group written with this batch: its state has changed."""
+        self._touched[room.uri] = room
+
+    def post(self, room: Room, content: bytes, *, mimi_id: bytes = b"") -> None:
+        """Send a content to a room: it is encrypted now if the room is open and nothing waits before it."""
+        row = self._outbox.row(room, content, mimi_id)
+        self._posted.append((room, row))
+        self.change.outbox.append(row)
+        if row.epoch >= 0:
+            self._touched[room.uri] = room
+
+    def commit(self) -> asyncio.Future[None]:
+        """Queue the transaction, with every touched group's records; nothing of it is lost if nobody waits."""
+        for room in self._touched.values():
+            self.change.records += room.records()
+        done = self._outbox.ledger.commit(self.change)
+        if self._posted:
+            self._outbox.expect(self._posted, done)
+        if self._after:
+            done.add_done_callback(self._committed)
+        return done
+
+    def _committed(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            for action in self._after:
+                action()
+
+
+class Failed(Protocol):
+    """Hears of contents that will never reach the router."""
+
+    def __call__(self, batch: Batch, room: Room, mimi_id: bytes, failure: Failure) -> None:
+        """Write into ``batch`` what becomes of the message."""
+
+
+class Outbox:
+    """All contents of one endpoint that the router has not accepted yet."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        router: Router,
+        *,
+        clock: Clock,
+        random: Random,
+        age: float,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.ledger = ledger
+        self._router = router
+        self._clock = clock
+        self._random = random
+        self._age_ms = int(age * 1000)
+        self._fatal = fatal
+        self._queues: dict[str, deque[Waiting]] = {}
+        self._rooms: dict[str, Room] = {}
+        self._count = 0
+        self._blank: Counter[str] = Counter()  # how many contents of a room wait without a body
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._last_id = 0
+        self._ephemeral: asyncio.Task[None] | None = None
+        self.failed: Failed
+        self.submitted = 0
+        """How many envelopes the router has accepted since the start."""
+
+    def batch(self) -> Batch:
+        """Begin a batch. Between its first ``post`` and its ``commit`` there must be no await."""
+        return Batch(self)
+
+    def next_id(self) -> int:
+        """Return a new id for a row of inbox, outbox or deliveries; ids rise in the order of what happens."""
+        self._last_id += 1
+        return self._last_id
+
+    async def load(self, rooms: Callable[[str], Room | None]) -> None:
+        """Take up what the last run left behind."""
+        self._last_id = await self.ledger.last_id()
+        after = 0
+        while rows := await self.ledger.outbox(after, 500):
+            after = rows[-1].id
+            for row in rows:
+                room = rooms(row.room)
+                if room is None:
+                    log.error("a content waits for a room that is not in the ledger", id=row.id)
+                    continue
+                self._append(room, row)
+                self._blank[room.uri] += row.epoch < 0
+        self._wake.set()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def wake(self) -> None:
+        """Look again: a room may have opened."""
+        self._wake.set()
+
+    async def idle(self) -> None:
+        """Wait until nothing is being submitted that could be."""
+        await self._idle.wait()
+
+    # --- coming in ----------------------------------------------------------------------------------------------------
+
+    def row(self, room: Room, content: bytes, mimi_id: bytes) -> OutboxRow:
+        """Make the row of a content, encrypted if it can be."""
+        epoch, body = -1, b""
+        if room.open and not self._blank[room.uri]:
+            epoch, body = room.protect(content, self._random)
+        else:
+            self._blank[room.uri] += 1
+        return OutboxRow(
+            id=self.next_id(),
+            room=room.uri,
+            content=content,
+            at=self._clock(),
+            mimi_id=mimi_id,
+            epoch=epoch,
+            body=body,
+        )
+
+    def expect(self, posted: Sequence[tuple[Room, OutboxRow]], done: asyncio.Future[None]) -> None:
+        """Queue rows as soon as their commit is ``done``; commits end in the order in which they were called."""
+        self._idle.clear()
+
+        def committed(future: asyncio.Future[None]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                return  # whoever awaits the commit reports it; these rows are not in the ledger
+            for room, row in posted:
+                self._append(room, row)
+            self._wake.set()
+
+        done.add_done_callback(committed)
+
+    def _append(self, room: Room, row: OutboxRow) -> None:
+        keep = self._count < _IN_MEMORY and row.epoch >= 0
+        queue = self._queues.get(room.uri)
+        if queue is None:
+            queue = self._queues[room.uri] = deque()
+            self._rooms[room.uri] = room
+        queue.append(Waiting(row.id, row.mimi_id, row.epoch, row.body if keep else None, row.at))
+        self._count += 1
+
+    # --- going out ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Submit what waits, for as long as the endpoint runs."""
+        pause = _RETRY_S[0]
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout=min(30.0, self._age_ms / 1000))
+            except TimeoutError:
+                self._give_up_the_old()
+            self._wake.clear()
+            while work := self._ready():
+                try:
+                    await self._submit(work)
+                    pause = _RETRY_S[0]
+                except RouterUnavailable as error:
+                    log.warning("router cannot be reached", waiting=self._count, error=str(error))
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _RETRY_S[1])
+            self._idle.set()
+
+    def _ready(self) -> list[tuple[Room, list[Waiting]]]:
+        """Take, from each room that is open, the rows at its head that are of one epoch."""
+        work: list[tuple[Room, list[Waiting]]] = []
+        left = _AT_ONCE
+        for uri, queue in self._queues.items():
+            room = self._rooms[uri]
+            if not queue or not (room.open or (queue[0].epoch >= 0 and room.behind < 0)):
+                continue
+            epoch = queue[0].epoch
+            rows: list[Waiting] = []
+            for row in queue:
+                if row.epoch != epoch or len(rows) == left:
+                    break
+                rows.append(row)
+            work.append((room, rows))
+            left -= len(rows)
+            if left <= 0:
+                break
+        return work
+
+    async def _submit(self, work: list[tuple[Room, list[Waiting]]]) -> None:
+        await self._complete(work)
+        flat = [(room, row) for room, rows in work for row in rows if row.epoch >= 0]
+        envelopes = [Envelope(room.uri, row.epoch, self._router.endpoint, row.body or b"") for room, row in flat]
+        if not envelopes:
+            return
+        answers = await self._router.submit(envelopes)
+        batch = self.batch()
+        for (room, row), answer in zip(flat, answers, strict=True):
+            self._settle(batch, room, row, answer)
+        for room, _ in work:
+            if not self._queues[room.uri]:
+                del self._queues[room.uri], self._rooms[room.uri]
+        if batch.change:
+            batch.commit().add_done_callback(self._checked)
+
+    def _settle(self, batch: Batch, room: Room, row: Waiting, answer: Accepted | Refusal) -> None:
+        if isinstance(answer, Accepted):
+            self._drop(room, row)
+            self.submitted += 1
+            batch.change.outbox_done.append(row.id)
+            if row.mimi_id:
+                batch.change.accepted.append((row.mimi_id, answer.at))
+        elif answer.code is RefusalCode.EPOCH_TOO_OLD:
+            row.epoch, row.body = -1, None
+            self._blank[room.uri] += 1
+            if answer.epoch is not None:
+                room.behind = max(room.behind, answer.epoch)
+        else:
+            log.error("the router refuses a message", room=room.tag, code=answer.code, text=answer.text)
+            self._fail(batch, room, row, Failure("not-allowed", f"the router refused it: {answer.text}"))
+
+    def _drop(self, room: Room, row: Waiting) -> None:
+        first = self._queues[room.uri].popleft()
+        assert first is row, "rows are settled in the order in which they wait"
+        self._count -= 1
+
+    def _fail(self, batch: Batch, room: Room, row: Waiting, failure: Failure) -> None:
+        self._queues[room.uri].remove(row)
+        self._count -= 1
+        self._blank[room.uri] -= row.epoch < 0
+        batch.change.outbox_done.append(row.id)
+        if row.mimi_id:
+            self.failed(batch, room, row.mimi_id, failure)
+
+    async def _complete(self, work: list[tuple[Room, list[Waiting]]]) -> None:
+        """Read the bodies that are not in memory, and encrypt what has none yet."""
+        incomplete = [row.id for _, rows in work for row in rows if row.body is None]
+        if not incomplete:
+            return
+        stored = {row.id: row for row in await self.ledger.outbox_rows(incomplete)}
+        batch = self.batch()
+        for room, rows in work:
+            for row in rows:
+                if row.body is None and row.epoch >= 0:
+                    row.body = stored[row.id].body
+                elif row.body is None and room.open:
+                    row.epoch, row.body = room.protect(stored[row.id].content, self._random)
+                    self._blank[room.uri] -= 1
+                    batch.touch(room)
+                    batch.change.outbox.append(structs.replace(stored[row.id], epoch=row.epoch, body=row.body))
+        if batch.change.outbox:
+            await batch.commit()
+
+    def ephemeral(self, room: Room, content: bytes) -> None:
+        """Send something, in the background, that is lost without harm. The ratchet is durable before it leaves."""
+        if not room.open:
+            return
+        epoch, body = room.protect(content, self._random)
+        batch = self.batch()
+        batch.touch(room)
+        envelope = Envelope(room.uri, epoch, self._router.endpoint, body, ephemeral=True)
+        previous = self._ephemeral
+        self._ephemeral = asyncio.create_task(self._send_ephemeral(envelope, batch.commit(), previous))
+
+    async def _send_ephemeral(
+        self, envelope: Envelope, durable: asyncio.Future[None], previous: asyncio.Task[None] | None
+    ) -> None:
+        await durable
+        if previous is not None:
+            await asyncio.wait([previous])
+        try:
+            await self._router.submit([envelope])
+        except RouterUnavailable:
+            log.debug("typing was not sent: no router")
+
+    # --- giving up ----------------------------------------------------------------------------------------------------
+
+    def _give_up_the_old(self) -> None:
+        """Fail what waits for a room that has not opened in time; what was ever submitted waits on."""
+        oldest = self._clock() - self._age_ms
+        for uri, queue in list(self._queues.items()):
+            room = self._rooms[uri]
+            if not room.open and queue and queue[0].epoch < 0 and queue[0].at < oldest:
+                self.abandon(room, Failure("recipient-unreachable", "the other side could not be reached in time"))
+
+    def abandon(self, room: Room, failure: Failure) -> None:
+        """Fail everything that waits for a room and was never submitted."""
+        batch = self.batch()
+        for row in list(self._queues.get(room.uri, ())):
+            if row.epoch < 0:
+                self._fail(batch, room, row, failure)
+        if batch.change:
+            batch.commit().add_done_callback(self._checked)
+
+    def _checked(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self._fatal(error)

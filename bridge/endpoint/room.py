@@ -1,0 +1,131 @@
+"""One room as this endpoint sees it: its conversation, its MLS group, and whether content may leave just now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from adapters.contract import Conversation, Direct
+from bridge.endpoint.ledger import Record, RoomPhase, RoomRow
+from protocol import cbor
+from protocol.mls import Group, Member, Staged
+
+PARTICIPANT_LIST = 0x0022
+ROOM_METADATA = 0x0023
+
+Random = Callable[[int], bytes]
+
+_conversation = msgspec.json.Decoder(Conversation)
+
+
+class Room:
+    """A room; ``wanted`` are the URIs of the endpoints that should be its members, as far as this one knows."""
+
+    def __init__(
+        self, uri: str, conversation: Conversation, *, name: str = "", phase: RoomPhase = RoomPhase.WANTED
+    ) -> None:
+        self.uri = uri
+        self.conversation = conversation
+        self.name = name
+        self.phase = phase
+        self.wanted: frozenset[str] = frozenset()
+        self.group: Group | None = None
+        self.members: tuple[Member, ...] = ()
+        self.pending: Staged | None = None
+        self.stored = False
+        """Whether the ledger knows of the room."""
+        self.behind = -1
+        """The epoch that the router says it is in, when it is ahead of ours: nothing can leave until we are there."""
+        self.tag = hashlib.blake2b(uri.encode(), digest_size=6).hexdigest()
+        """A short name for logs."""
+
+    def refresh(self) -> None:
+        """Look again who is in the group: to be called whenever its epoch has changed."""
+        self.members = () if self.group is None else tuple(self.group.members())
+
+    @property
+    def open(self) -> bool:
+        """Whether content may be encrypted and sent now: there is somebody to hear it, and no epoch is in flux."""
+        group = self.group
+        return (
+            group is not None
+            and self.phase is RoomPhase.MEMBER
+            and len(self.members) > 1
+            and self.pending is None
+            and self.behind <= group.epoch
+        )
+
+    def protect(self, content: bytes, random: Random) -> tuple[int, bytes]:
+        """Encrypt; return the epoch and the MLSMessage. Only while ``open``."""
+        assert self.group is not None
+        return self.group.epoch, self.group.protect(content, random=random)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The endpoints that should be members and are not."""
+        return self.wanted - {member.uri for member in self.members}
+
+    def row(self) -> RoomRow:
+        """Return what the ledger keeps of it, beside the group's own records."""
+        return RoomRow(
+            room=self.uri,
+            conversation=msgspec.json.encode(self.conversation),
+            phase=self.phase,
+            name=self.name,
+            group_id=self.group.group_id if self.group is not None else b"",
+            pending=self.pending.to_bytes() if self.pending is not None else b"",
+        )
+
+    @classmethod
+    def from_row(cls, row: RoomRow) -> Room:
+        """Make the room of a ledger's row, without its group."""
+        room = cls(row.room, _conversation.decode(row.conversation), name=row.name, phase=row.phase)
+        room.stored = True
+        if row.pending:
+            room.pending = Staged.from_bytes(row.pending)
+        return room
+
+    def records(self) -> list[Record]:
+        """Return the group's records that have changed since the last call: they must be written before anything of
+        it leaves.
+        """
+        if self.group is None:
+            return []
+        space = space_of(self.group.group_id)
+        return [(space, key, value) for key, value in self.group.changes().items()]
+
+
+def space_of(group_id: bytes) -> str:
+    """Return the ledger's space for the records of a group."""
+    return f"mls/{group_id.hex()}"
+
+
+def describe(room: Room, participants: list[str]) -> dict[int, bytes]:
+    """Return what stands in the GroupContext, so that who joins knows what conversation it is."""
+    kind = "direct" if isinstance(room.conversation, Direct) else "group"
+    return {
+        ROOM_METADATA: cbor.encode({"uri": room.uri, "kind": kind, "name": room.name}),
+        PARTICIPANT_LIST: cbor.encode({"users": sorted(participants)}),
+    }
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What a GroupContext says of its room."""
+
+    uri: str
+    kind: str
+    name: str
+    users: tuple[str, ...]
+
+
+def description(context: Mapping[int, bytes]) -> Description | None:
+    """Read what ``describe`` wrote; None if there is nothing that makes sense."""
+    try:
+        meta: Any = cbor.decode(context.get(ROOM_METADATA, b""))
+        people: Any = cbor.decode(context.get(PARTICIPANT_LIST, b""))
+        return msgspec.convert({**meta, "users": people["users"]}, Description)
+    except (cbor.CborError, msgspec.ValidationError, TypeError, KeyError):
+        return None

@@ -1,0 +1,366 @@
+"""Rooms and their groups: made, joined, changed.
+
+Whoever first needs a room makes it; the router lets one endpoint win, and the others wait for its Welcome. A commit of our
+own is kept, staged, until it is known to be accepted: by the router's answer or, after a crash or a refusal, by what the
+router fans out, for of each epoch there is one commit and the fan-out shows which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from adapters.contract import Conversation, Direct, Group, Reason
+from bridge.directory import Directory
+from bridge.endpoint.keys import Keys
+from bridge.endpoint.ledger import Ledger, RoomPhase
+from bridge.endpoint.outbox import Batch, Outbox
+from bridge.endpoint.room import Description, Room, describe, description, space_of
+from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.translate import Failure
+from bridge.router.contract import HandshakeBundle, Refusal, RefusalCode, Router, RouterUnavailable
+from protocol import mls, uri
+from protocol.uri import UriError
+
+Clock = Callable[[], int]
+Random = Callable[[int], bytes]
+
+_RETRY_S = (0.1, 10.0)
+
+log = structlog.get_logger(__name__)
+
+
+class NoSuchPerson(Exception):
+    """Nobody speaks for the other person of a direct conversation."""
+
+
+class Rooms:
+    """All rooms of one endpoint."""
+
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        directory: Directory,
+        ledger: Ledger,
+        router: Router,
+        keys: Keys,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        random: Random,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._ledger = ledger
+        self._router = router
+        self._keys = keys
+        self._outbox = outbox
+        self._clock = clock
+        self._random = random
+        self._fatal = fatal
+        self._rooms: dict[str, Room] = {}
+        self._by_conversation: dict[str, Room] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._settled: dict[str, asyncio.Event] = {}
+
+    # --- finding ------------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read the rooms and their groups from the ledger."""
+        for row in await self._ledger.rooms():
+            room = Room.from_row(row)
+            if room.phase in (RoomPhase.MEMBER, RoomPhase.CREATING):
+                records = dict(await self._ledger.scan(space_of(row.group_id)))
+                room.group = mls.Group.restore(self._keys.identity, records)
+                room.refresh()
+            self._add(room)
+
+    def start(self) -> None:
+        """Begin to establish what is not established: rooms of the configuration, and those a crash left half made."""
+        for plumbed in self._settings.rooms:
+            conversation = Group(plumbed.conversation)
+            room = self.of(conversation)
+            if room is None:
+                room = Room(uri.room_uri(self._directory.domain, plumbed.id), conversation, name=plumbed.name)
+                self._add(room)
+        for room in list(self._rooms.values()):
+            if not (room.open and isinstance(room.conversation, Direct)):
+                self.establish(room)
+
+    async def stop(self) -> None:
+        """Stop establishing; what is half done goes on at the next start."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def get(self, room_uri: str) -> Room | None:
+        """Return a room that is known here."""
+        return self._rooms.get(room_uri)
+
+    def of(self, conversation: Conversation) -> Room | None:
+        """Return the room of a conversation, if it is known here."""
+        return self._by_conversation.get(conversation.key)
+
+    def want(self, conversation: Conversation) -> Room | None:
+        """Return the room of a conversation, which may be new: its row must then be in the caller's transaction.
+
+        None for a native room that is not plumbed. Raises ``UriError`` for an address that can have no URI.
+        """
+        room = self.of(conversation)
+        if room is None and (room_uri := self._directory.room_of(conversation)) is not None:
+            room = Room(room_uri, conversation)
+            self._add(room)
+        return room
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter(self._rooms.values())
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def _add(self, room: Room) -> None:
+        self._rooms[room.uri] = room
+        self._by_conversation[room.conversation.key] = room
+
+    # --- making -------------------------------------------------------------------------------------------------------
+
+    def establish(self, room: Room) -> None:
+        """See to it, in the background, that the room is made and its members are in it."""
+        task = self._tasks.get(room.uri)
+        if task is None or task.done():
+            self._settled[room.uri] = asyncio.Event()
+            task = asyncio.create_task(self._establish(room), name=f"establish {room.tag}")
+            self._tasks[room.uri] = task
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error)
+
+    async def _establish(self, room: Room) -> None:
+        pause = _RETRY_S[0]
+        try:
+            while not await self._step(room):
+                event = self._settled[room.uri]
+                event.clear()
+                try:
+                    await asyncio.wait_for(event.wait(), timeout=pause)
+                except TimeoutError:
+                    pause = min(pause * 2, _RETRY_S[1])
+        except NoSuchPerson:
+            log.info("nobody speaks for the other person", room=room.tag)
+            failure = Failure(Reason.RECIPIENT_UNKNOWN, "there is no such person on any network connected here")
+            self._outbox.abandon(room, failure)
+        finally:
+            del self._tasks[room.uri]
+
+    async def _step(self, room: Room) -> bool:
+        """Do what can be done now; return whether there is nothing left to do."""
+        try:
+            if not room.wanted:
+                room.wanted = await self._members_of(room)
+            if room.phase is RoomPhase.WANTED:
+                if not self._creates(room):
+                    return False
+                await self._create(room)
+            if room.phase is RoomPhase.CREATING:
+                await self._announce(room)
+            if room.phase is RoomPhase.MEMBER:
+                if room.pending is not None:
+                    await self._propose(room)
+                elif room.missing:
+                    await self._invite(room)
+                return room.pending is None and not room.missing
+        except RouterUnavailable as error:
+            log.info("router cannot be reached", room=room.tag, error=str(error))
+        return False
+
+    async def _members_of(self, room: Room) -> frozenset[str]:
+        match room.conversation:
+            case Direct(peer=peer):
+                other = await self._directory.endpoint_of(peer)
+                if other is None or other == self._router.endpoint:
+                    raise NoSuchPerson
+                return frozenset((other, self._router.endpoint))
+            case Group() as native:
+                plumbed = self._directory.plumbed(native)
+                names = plumbed.members if plumbed is not None else ()
+                return frozenset(uri.endpoint_uri(self._directory.domain, name) for name in names)
+
+    def _creates(self, room: Room) -> bool:
+        if isinstance(room.conversation, Direct):
+            return True
+        plumbed = self._directory.plumbed(room.conversation)
+        return plumbed is not None and plumbed.creator
+
+    async def _create(self, room: Room) -> None:
+        participants: list[str] = []
+        if isinstance(room.conversation, Direct):
+            participants = [self._directory.user(a) for a in (room.conversation.local, room.conversation.peer)]
+        room.group = mls.Group.create(
+            self._keys.identity,
+            self._random(16),
+            context=describe(room, participants),
+            now=self._clock() // 1000,
+            random=self._random,
+        )
+        room.phase = RoomPhase.CREATING
+        room.refresh()
+        await self._store(room)
+
+    async def _announce(self, room: Room) -> None:
+        """Ask the router for the room. It lets one endpoint make it, and answers a repeated request as before."""
+        assert room.group is not None
+        bundle = HandshakeBundle(group_info=room.group.group_info(random=self._random))
+        answer = await self._router.update(room.uri, bundle)
+        if room.phase is not RoomPhase.CREATING:
+            return  # a Welcome was faster than the answer
+        if not isinstance(answer, Refusal):
+            room.phase = RoomPhase.MEMBER
+            await self._store(room)
+        elif answer.code is RefusalCode.ROOM_EXISTS:
+            log.info("somebody else has made the room", room=room.tag)
+            await self._give_way(room)
+        else:
+            log.error("the router refuses the room", room=room.tag, code=answer.code, text=answer.text)
+
+    async def _give_way(self, room: Room) -> None:
+        batch = self._outbox.batch()
+        self._forget_group(batch, room)
+        room.phase = RoomPhase.WAITING
+        self._moved(batch, room)
+        await batch.commit()
+
+    def _forget_group(self, batch: Batch, room: Room) -> None:
+        if room.group is not None:
+            batch.change.forgotten.append(space_of(room.group.group_id))
+            room.group = None
+
+    async def _invite(self, room: Room) -> None:
+        """Claim KeyPackages of those who are missing and stage the commit that adds them."""
+        packages = []
+        for endpoint in sorted(room.missing):
+            answer = await self._router.key_material(endpoint)
+            if isinstance(answer, Refusal):
+                log.info("no key package", room=room.tag, endpoint=endpoint, code=answer.code)
+            else:
+                packages.append(answer)
+        if not packages or room.group is None or room.pending is not None:
+            return
+        try:
+            room.pending = room.group.stage(add=packages, now=self._clock() // 1000, random=self._random)
+        except mls.MlsError as error:
+            log.error("a key package that cannot be added", room=room.tag, error=str(error))
+            return
+        await self._store(room)
+        await self._propose(room)
+
+    async def _propose(self, room: Room) -> None:
+        """Hand the staged commit to the router. If it says no, the fan-out will show which commit it took."""
+        staged = room.pending
+        assert staged is not None
+        bundle = HandshakeBundle(group_info=staged.group_info, commit=staged.commit, welcome=staged.welcome)
+        answer = await self._router.update(room.uri, bundle)
+        if room.pending is not staged:
+            return  # the fan-out was faster than the answer
+        if not isinstance(answer, Refusal):
+            await self._merge(room)
+        elif answer.code in (RefusalCode.WRONG_EPOCH, RefusalCode.EPOCH_TOO_OLD):
+            log.info("another commit was first", room=room.tag)
+        else:
+            log.error("the router refuses a commit", room=room.tag, code=answer.code, text=answer.text)
+            room.pending = None
+            await self._store(room)
+
+    async def _merge(self, room: Room) -> None:
+        batch = self._outbox.batch()
+        self._merge_into(batch, room)
+        await batch.commit()
+        self._outbox.wake()
+
+    def _merge_into(self, batch: Batch, room: Room) -> None:
+        assert room.group is not None and room.pending is not None
+        room.group.merge(room.pending)
+        room.pending = None
+        self._moved(batch, room)
+
+    def _moved(self, batch: Batch, room: Room) -> None:
+        room.refresh()
+        room.stored = True
+        batch.touch(room)
+        batch.change.rooms.append(room.row())
+
+    async def _store(self, room: Room) -> None:
+        batch = self._outbox.batch()
+        self._moved(batch, room)
+        await batch.commit()
+
+    # --- what the router fans out -------------------------------------------------------------------------------------
+
+    def on_commit(self, batch: Batch, room: Room, body: bytes) -> None:
+        """Follow a commit: our own staged one, or somebody else's. Raises ``MlsError``."""
+        group = room.group
+        if group is None or mls.peek(body).epoch < group.epoch:
+            return  # made before we joined, or merged when the router answered
+        if room.pending is not None and room.pending.commit == body:
+            self._merge_into(batch, room)
+        else:
+            group.process(body, now=self._clock() // 1000)
+            room.pending = None
+            self._moved(batch, room)
+        self._nudge(room)
+
+    def on_welcome(self, batch: Batch, room_uri: str, body: bytes) -> Room | None:
+        """Join by a Welcome; return the room, or None if it is not one this endpoint should be in. Raises ``MlsError``."""
+        group = mls.Group.join(self._keys.identity, body, self._keys.bundles, now=self._clock() // 1000)
+        batch.change.records += self._keys.spend(group.joined_with)
+        said = description(group.context)
+        room = None if said is None else self._welcomed(room_uri, said, group)
+        if room is None:
+            log.error("a Welcome to a room that is none of ours", room=room_uri)
+            return None
+        if room.phase is RoomPhase.MEMBER:
+            log.error("a Welcome to a room we are in", room=room.tag)
+            return None
+        self._forget_group(batch, room)  # one that we made in vain
+        room.group, room.phase, room.pending = group, RoomPhase.MEMBER, None
+        self._moved(batch, room)
+        self._nudge(room)
+        return room
+
+    def _welcomed(self, room_uri: str, said: Description, group: mls.Group) -> Room | None:
+        """Find or make the room that a Welcome is for: a plumbed one, or the direct one of the two it names."""
+        if said.uri != room_uri:
+            return None
+        if said.kind == "group":
+            room = self.get(room_uri)
+            return room if room is not None and isinstance(room.conversation, Group) else None
+        conversation = self._direct(said)
+        if conversation is None or self._directory.room_of(conversation) != room_uri:
+            return None
+        other = self._directory.user(conversation.peer)
+        if not any(mls.speaks_for(member, other) for member in group.members()):
+            return None  # made by somebody who speaks for neither
+        return self.want(conversation)
+
+    def _direct(self, said: Description) -> Direct | None:
+        try:
+            people = [uri.address_of(user, self._directory.domain) for user in said.users]
+        except UriError:
+            return None
+        ours = [address for address in people if self._is_ours(self._directory.user(address))]
+        others = [address for address in people if address not in ours]
+        return Direct(ours[0], others[0]) if len(ours) == len(others) == 1 else None
+
+    def _is_ours(self, user: str) -> bool:
+        return any(user.startswith(prefix) for prefix in self._settings.namespaces)
+
+    def _nudge(self, room: Room) -> None:
+        if (event := self._settled.get(room.uri)) is not None:
+            event.set()
+        if room.missing:
+            self.establish(room)
+        self._outbox.wake()

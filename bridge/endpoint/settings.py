@@ -1,0 +1,71 @@
+"""What an endpoint is told when it is made: nothing here is secret."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from protocol.leg import LegClass
+
+
+class PlumbedRoom(Struct, frozen=True):
+    """A room that the configuration plumbs: this network's side of it is the native room ``conversation``.
+
+    ``id`` is the room's id under the domain, ``members`` the names of all its endpoints; the ``creator`` among them makes
+    it and adds the others.
+    """
+
+    id: str
+    name: str
+    conversation: str
+    creator: bool
+    members: tuple[str, ...]
+
+
+class Person(Struct, frozen=True):
+    """One human with many addresses, each written ``network~id``; ``name`` is shown wherever they speak."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+class RetryLimits(Struct, frozen=True):
+    """When to try again, and when to stop: all times in seconds.
+
+    The wait doubles from ``first`` to ``longest``, jittered; after ``attempts`` attempts, or at ``age``, a delivery is
+    parked. ``signed_out`` is how often an account that is signed out is tried.
+    """
+
+    first: float = 1.0
+    longest: float = 300.0
+    attempts: int = 12
+    age: float = 86_400.0
+    signed_out: float = 30.0
+
+
+class MediaLimits(Struct, frozen=True):
+    """Attachments: the largest plaintext in octets, the time for a whole fetch, and how much of one is kept in memory."""
+
+    largest: int = 2 << 30
+    timeout: float = 600.0
+    spool: int = 1 << 20
+
+
+class EndpointSettings(Struct, frozen=True, kw_only=True):
+    """One endpoint.
+
+    ``name`` is its name in the configuration, ``domain`` the bridge's own, ``network`` the adapter's id, ``leg`` the class
+    that its leaves claim, ``namespaces`` the prefixes of the user URIs that it speaks for. ``parallel`` conversations
+    are delivered side by side; ``stop_timeout`` is how many seconds a graceful stop may take.
+    """
+
+    name: str
+    domain: str
+    network: str
+    leg: LegClass = LegClass.OPERATOR
+    namespaces: tuple[str, ...] = ()
+    rooms: tuple[PlumbedRoom, ...] = ()
+    persons: tuple[Person, ...] = ()
+    retry: RetryLimits = RetryLimits()
+    media: MediaLimits = MediaLimits()
+    parallel: int = 16
+    stop_timeout: float = 10.0

@@ -1,0 +1,364 @@
+"""The ledger in a database of ``bridge.storage``: SQLite or PostgreSQL, the same code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, func, select
+
+from bridge.endpoint import tables
+from bridge.endpoint.ledger import (
+    Change,
+    DeliveryKind,
+    DeliveryRow,
+    InboxRow,
+    MessageLog,
+    MessageRow,
+    OutboxRow,
+    RoomPhase,
+    RoomRow,
+    State,
+    StatusRow,
+)
+from bridge.endpoint.sealing import Sealer
+from bridge.endpoint.statements import Statements
+from bridge.storage import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_SOME = 500  # values in one IN (...): well below every engine's limit
+
+T = TypeVar("T")
+
+
+class SqlLedger:
+    """``Ledger`` over one database; see the protocol for the meaning of each call."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._statements = Statements(database.engine.dialect)
+
+    @classmethod
+    async def open(cls, url: str, sealer: Sealer) -> SqlLedger:
+        """Open the database at ``url``, at its newest revision. Raises ``StorageError``."""
+        return cls(await Database.open(url, MIGRATIONS), sealer)
+
+    async def close(self) -> None:
+        """Commit what is queued and close."""
+        await self._database.close()
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def commit(self, change: Change) -> asyncio.Future[None]:
+        """Queue the change as one transaction; the future is done when it is durable."""
+        return self._database.writer.queue(lambda connection: self._write(connection, change))
+
+    def _write(self, connection: Connection, change: Change) -> None:
+        do = self._statements
+        seal = self._seal
+        do.forget.run(connection, [(space,) for space in change.forgotten])
+        do.delete_record.run(connection, [(space, name) for space, name, value in change.records if value is None])
+        do.put_record.run(
+            connection,
+            [
+                (space, name, self._sealer.seal(value, f"record/{space}/{name}"))
+                for space, name, value in change.records
+                if value is not None
+            ],
+        )
+        do.put_room.run(
+            connection,
+            [
+                (r.room, r.conversation, r.phase.value, r.name, r.group_id, seal(r.pending, f"room/{r.room}"))
+                for r in change.rooms
+            ],
+        )
+        do.put_native.run(connection, [(n.native_id, n.mimi_id) for n in change.natives])
+        known = self._write_log(connection, change)
+        do.delete_inbox.run(connection, [(id_,) for id_ in change.inbox_done])
+        do.put_inbox.run(
+            connection, [(i.id, i.conversation, seal(i.event, f"inbox/{i.id}"), i.at) for i in change.inbox]
+        )
+        do.delete_outbox.run(connection, [(id_,) for id_ in change.outbox_done])
+        do.put_outbox.run(
+            connection,
+            [
+                (o.id, o.room, o.mimi_id, seal(o.content, f"outbox/{o.id}"), o.epoch, o.body, o.at)
+                for o in change.outbox
+            ],
+        )
+        do.delete_delivery.run(connection, [(id_,) for id_ in change.deliveries_done])
+        do.put_delivery.run(
+            connection,
+            [
+                self._delivery_values(d)
+                for d in change.deliveries
+                if not (known and d.kind is DeliveryKind.MESSAGE and d.mimi_id in known)
+            ],
+        )
+
+    def _write_log(self, connection: Connection, change: Change) -> frozenset[bytes]:
+        """Write what concerns the log; return the messages that were in it already and are not taken again."""
+        do = self._statements
+        new, known = _without_known(connection, change.messages)
+        do.add_message.run(connection, [self._message_values(m) for m in new])
+        do.name_message.run(connection, change.named)
+        do.accept_message.run(connection, [(id_, int(State.SENT), at) for id_, at in change.accepted])
+        do.add_status.run(
+            connection, [(s.mimi_id, s.by, int(s.state), s.at, s.reason, s.text) for s in change.statuses]
+        )
+        do.move_message.run(connection, [(s.mimi_id, int(s.state), s.reason) for s in change.statuses])
+        return known
+
+    def _message_values(self, m: MessageRow) -> tuple[Any, ...]:
+        excerpt = self._seal(m.excerpt.encode(), f"message/{m.mimi_id.hex()}")
+        return (
+            m.mimi_id, m.room, m.source, m.sender, m.at, m.native_id, int(m.state), m.reason, excerpt, m.reaction
+        )  # fmt: skip
+
+    def _delivery_values(self, d: DeliveryRow) -> tuple[Any, ...]:
+        content = self._seal(d.content, f"delivery/{d.id}/content")
+        plan = self._seal(d.plan, f"delivery/{d.id}/plan")
+        return (
+            d.id, d.mimi_id, d.room, d.kind.value, d.sender, content, d.at, d.parked, d.replayed, d.attempts,
+            d.next_at, plan, d.part, d.sending, d.reason, d.text,
+        )  # fmt: skip
+
+    def _seal(self, plain: bytes, row: str) -> bytes:
+        return self._sealer.seal(plain, row) if plain else b""
+
+    def _open(self, sealed: bytes, row: str) -> bytes:
+        return self._sealer.open(bytes(sealed), row) if sealed else b""
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        return await self._database.reader.run(query)
+
+    async def get(self, space: str, name: str) -> bytes | None:
+        """Return one record."""
+        table = tables.record
+        query = select(table.c.sealed).where(table.c.space == space, table.c.name == name)
+        sealed = await self._read(lambda connection: connection.execute(query).scalar_one_or_none())
+        return None if sealed is None else self._open(sealed, f"record/{space}/{name}")
+
+    async def scan(self, space: str, prefix: str = "") -> Sequence[tuple[str, bytes]]:
+        """Return the records of a space whose name has this prefix, in order of the name."""
+        table = tables.record
+        query = select(table.c.name, table.c.sealed).where(table.c.space == space)
+        if prefix:
+            query = query.where(func.substr(table.c.name, 1, len(prefix)) == prefix)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return [(name, self._open(sealed, f"record/{space}/{name}")) for name, sealed in sorted(map(tuple, rows))]
+
+    async def rooms(self) -> Sequence[RoomRow]:
+        """Return every room."""
+        rows = await self._read(lambda connection: connection.execute(select(tables.room)).all())
+        return [
+            RoomRow(
+                room=r.room,
+                conversation=bytes(r.conversation),
+                phase=RoomPhase(r.phase),
+                name=r.name,
+                group_id=bytes(r.group_id),
+                pending=self._open(r.pending, f"room/{r.room}"),
+            )
+            for r in rows
+        ]
+
+    async def natives(self, native_ids: Iterable[str]) -> Mapping[str, bytes]:
+        """Return the MIMI ids of those native ids that are known."""
+        table = tables.native
+        query = select(table.c.native_id, table.c.mimi_id)
+        rows = await self._read(lambda connection: _in_batches(connection, query, table.c.native_id, native_ids))
+        return {row.native_id: bytes(row.mimi_id) for row in rows}
+
+    async def messages(self, mimi_ids: Iterable[bytes]) -> Mapping[bytes, MessageRow]:
+        """Return those messages that are in the log."""
+        table = tables.message
+        rows = await self._read(lambda connection: _in_batches(connection, select(table), table.c.mimi_id, mimi_ids))
+        return {bytes(row.mimi_id): self._message(row) for row in rows}
+
+    async def states(self, mimi_ids: Iterable[bytes]) -> Mapping[tuple[bytes, str], State]:
+        """Return the latest state in the timeline for each message and each ``by``."""
+        table = tables.timeline
+        query = select(table.c.mimi_id, table.c.by, table.c.state).order_by(table.c.number)
+        rows = await self._read(lambda connection: _in_batches(connection, query, table.c.mimi_id, mimi_ids))
+        return {(bytes(row.mimi_id), row.by): State(row.state) for row in rows}
+
+    async def inbox(self, conversation: str, limit: int) -> Sequence[InboxRow]:
+        """Return the oldest events that wait in a conversation."""
+        table = tables.inbox
+        query = select(table).where(table.c.conversation == conversation).order_by(table.c.id).limit(limit)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return [
+            InboxRow(id=r.id, conversation=r.conversation, event=self._open(r.event, f"inbox/{r.id}"), at=r.at)
+            for r in rows
+        ]
+
+    async def inbox_conversations(self) -> Mapping[str, int]:
+        """Return the conversations with waiting events, and how many."""
+        table = tables.inbox
+        query = select(table.c.conversation, func.count()).group_by(table.c.conversation)
+        return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
+
+    async def outbox(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """Return outbox rows whose id is larger than ``after``, oldest first."""
+        table = tables.outbox
+        query = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        return [self._outbox(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def outbox_rows(self, ids: Iterable[int]) -> Sequence[OutboxRow]:
+        """Return these outbox rows, oldest first."""
+        table = tables.outbox
+        rows = await self._read(lambda connection: _in_batches(connection, select(table), table.c.id, ids))
+        return sorted((self._outbox(row) for row in rows), key=lambda row: row.id)
+
+    async def deliveries(self, room: str, limit: int) -> Sequence[DeliveryRow]:
+        """Return the oldest deliveries of a room that are not parked."""
+        table = tables.delivery
+        query = select(table).where(table.c.room == room, table.c.parked.is_(False)).order_by(table.c.id).limit(limit)
+        return [self._delivery(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def delivery_rooms(self) -> Mapping[str, int]:
+        """Return the rooms with deliveries that are not parked, and how many."""
+        table = tables.delivery
+        query = select(table.c.room, func.count()).where(table.c.parked.is_(False)).group_by(table.c.room)
+        return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
+
+    async def parked(self) -> Sequence[DeliveryRow]:
+        """Return all parked deliveries, oldest first."""
+        table = tables.delivery
+        query = select(table).where(table.c.parked.is_(True)).order_by(table.c.id)
+        return [self._delivery(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def log(self, *, limit: int, room: str = "", state: State | None = None) -> Sequence[MessageRow]:
+        """Return the newest messages of the log, newest first."""
+        table = tables.message
+        query = select(table).order_by(table.c.number.desc()).limit(limit)
+        if room:
+            query = query.where(table.c.room == room)
+        if state is not None:
+            query = query.where(table.c.state == int(state))
+        return [self._message(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def show(self, mimi_id: bytes) -> MessageLog | None:
+        """Return one message with its timeline."""
+        found = (await self.messages([mimi_id])).get(mimi_id)
+        if found is None:
+            return None
+        steps, delivery = tables.timeline, tables.delivery
+        queries = (
+            select(steps).where(steps.c.mimi_id == mimi_id).order_by(steps.c.number),
+            select(delivery).where(delivery.c.mimi_id == mimi_id, delivery.c.kind == DeliveryKind.MESSAGE.value),
+            select(tables.message.c.accepted_at).where(tables.message.c.mimi_id == mimi_id),
+        )
+        timeline, pending, accepted = await self._read(
+            lambda connection: [connection.execute(query).all() for query in queries]
+        )
+        return MessageLog(
+            message=found,
+            timeline=(*_first_steps(found, accepted[0].accepted_at), *map(_status, timeline)),
+            delivery=self._delivery(pending[0]) if pending else None,
+        )
+
+    async def last_id(self) -> int:
+        """Return the largest id that inbox, outbox or deliveries hold (0 if empty)."""
+        queries = [select(func.max(table.c.id)) for table in (tables.inbox, tables.outbox, tables.delivery)]
+        found = await self._read(lambda connection: [connection.execute(q).scalar_one_or_none() for q in queries])
+        return max(value or 0 for value in found)
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def _message(self, row: Row[Any]) -> MessageRow:
+        mimi_id = bytes(row.mimi_id)
+        return MessageRow(
+            mimi_id=mimi_id,
+            room=row.room,
+            source=row.source,
+            sender=row.sender,
+            at=row.at,
+            native_id=row.native_id,
+            state=State(row.state),
+            reason=row.reason,
+            excerpt=self._open(row.excerpt, f"message/{mimi_id.hex()}").decode(),
+            reaction=row.reaction,
+        )
+
+    def _outbox(self, row: Row[Any]) -> OutboxRow:
+        return OutboxRow(
+            id=row.id,
+            room=row.room,
+            content=self._open(row.content, f"outbox/{row.id}"),
+            at=row.at,
+            mimi_id=bytes(row.mimi_id),
+            epoch=row.epoch,
+            body=bytes(row.body),
+        )
+
+    def _delivery(self, row: Row[Any]) -> DeliveryRow:
+        return DeliveryRow(
+            id=row.id,
+            mimi_id=bytes(row.mimi_id),
+            room=row.room,
+            kind=DeliveryKind(row.kind),
+            sender=row.sender,
+            content=self._open(row.content, f"delivery/{row.id}/content"),
+            at=row.at,
+            parked=row.parked,
+            replayed=row.replayed,
+            attempts=row.attempts,
+            next_at=row.next_at,
+            plan=self._open(row.plan, f"delivery/{row.id}/plan"),
+            part=row.part,
+            sending=row.sending,
+            reason=row.reason,
+            text=row.text,
+        )
+
+
+def _without_known(
+    connection: Connection, messages: Sequence[MessageRow]
+) -> tuple[Sequence[MessageRow], frozenset[bytes]]:
+    """Part messages into those that are new and the ids of those that are in the log, or twice among these."""
+    if not messages:
+        return messages, frozenset()
+    column = tables.message.c.mimi_id
+    ids = [message.mimi_id for message in messages]
+    known = {bytes(row.mimi_id) for row in _in_batches(connection, select(column), column, ids)}
+    if not known and len(set(ids)) == len(ids):
+        return messages, frozenset()
+    new: dict[bytes, MessageRow] = {}
+    for message in messages:
+        if message.mimi_id not in known:
+            new.setdefault(message.mimi_id, message)
+    return list(new.values()), frozenset(known)
+
+
+def _status(row: Row[Any]) -> StatusRow:
+    return StatusRow(
+        mimi_id=bytes(row.mimi_id),
+        by=row.by,
+        state=State(row.state),
+        at=row.at,
+        reason=row.reason,
+        text=row.text,
+    )
+
+
+def _first_steps(message: MessageRow, accepted_at: int | None) -> Iterable[StatusRow]:
+    """The steps that every message takes, which the log therefore keeps in the message's own row."""
+    yield StatusRow(mimi_id=message.mimi_id, by="", state=State.QUEUED, at=message.at)
+    if accepted_at is not None:
+        yield StatusRow(mimi_id=message.mimi_id, by="", state=State.SENT, at=accepted_at)
+
+
+def _in_batches(connection: Connection, query: Any, column: Any, values: Iterable[Any]) -> list[Row[Any]]:
+    wanted = list(values)
+    rows: list[Row[Any]] = []
+    for start in range(0, len(wanted), _SOME):
+        rows += connection.execute(query.where(column.in_(wanted[start : start + _SOME]))).all()
+    return rows

@@ -1,0 +1,101 @@
+"""A small house for tests: a real hub and endpoints on fake networks, all in files below one folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.contract import Adapter, Direct
+from bridge.endpoint import Endpoint, EndpointSettings, PlumbedRoom, RetryLimits
+from bridge.router.grants import EndpointGrant
+from bridge.router.hub import Hub
+from protocol.uri import Address, endpoint_uri, namespace
+from tests.unit.endpoint.fake_adapter import FakeAdapter, FakeNetwork
+
+DOMAIN = "bridge.example"
+KEY = bytes(range(32))
+QUICK = RetryLimits(first=0.01, longest=0.05, attempts=5, age=3600, signed_out=0.02)
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class House:
+    """One router, and an endpoint for each network."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.folder = folder
+        self.names = names
+        self.networks = {name: FakeNetwork(name) for name in names}
+        self.adapters: dict[str, Any] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+        self.rooms: tuple[PlumbedRoom, ...] = ()
+        self.retry = QUICK
+        self.hub: Hub
+
+    async def open_hub(self) -> None:
+        grants = {name: EndpointGrant(endpoint_uri(DOMAIN, name), (namespace(DOMAIN, name),)) for name in self.names}
+        self.hub = Hub(f"sqlite:///{self.folder}/router.db", self.folder / "blobs", grants, DOMAIN)
+        await self.hub.start()
+
+    def make(self, name: str, adapter: Adapter[Any] | None = None, **changes: Any) -> Endpoint:
+        """Make an endpoint on the ledger that it has had before, if there was one."""
+        adapter = adapter or FakeAdapter(self.networks[name])
+        self.adapters[name] = adapter
+        settings: dict[str, Any] = {
+            "name": name,
+            "domain": DOMAIN,
+            "network": name,
+            "namespaces": (namespace(DOMAIN, name),),
+            "rooms": self.rooms_of(name),
+            "retry": self.retry,
+            "stop_timeout": 3.0,
+        }
+        extra = {key: changes.pop(key) for key in ("router", "open_ledger", "clock", "metrics") if key in changes}
+        endpoint = Endpoint(
+            EndpointSettings(**(settings | changes)),
+            adapter,
+            None,
+            extra.pop("router", None) or self.hub.connect(name),
+            f"sqlite:///{self.folder}/{name}.db",
+            KEY,
+            extra.pop("clock", now),
+            os.urandom,
+            **extra,
+        )
+        self.endpoints[name] = endpoint
+        return endpoint
+
+    def rooms_of(self, name: str) -> tuple[PlumbedRoom, ...]:
+        return tuple(room for room in self.rooms if name in room.members)
+
+    async def start(self, *names: str) -> None:
+        for name in names or self.names:
+            await self.make(name).start()
+
+    async def stop(self) -> None:
+        for endpoint in self.endpoints.values():
+            await endpoint.stop()
+        self.endpoints.clear()
+        await self.hub.stop()
+
+    def direct(self, here: str, local: str, there: str, peer: str) -> Direct:
+        return Direct(Address(here, local), Address(there, peer))
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until something has come true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {condition.__doc__ or condition}")
+        await asyncio.sleep(0.005)
+
+
+async def settled(*tasks: Sequence[object]) -> None:
+    await asyncio.sleep(0.05)
