@@ -8,6 +8,8 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import slixmpp
 from slixmpp.stanza import Message
+from slixmpp.xmlstream.handler import CoroutineCallback
+from slixmpp.xmlstream.matcher import MatchXPath
 
 from tests.stage.person import Did, Noticed, Person
 
@@ -36,9 +38,10 @@ class XmppPerson(Person):
             client.register_plugin(plugin)
         client.plugin["feature_mechanisms"].unencrypted_scram = True
         client.plugin["xep_0184"].auto_request = True
-        client.add_event_handler("message", self._on_message)
+        # The event "message" is only for those with a body: receipts, reactions, markers and typing have none.
+        any_message = MatchXPath("{jabber:client}message")
+        client.register_handler(CoroutineCallback("everything that is said", any_message, self._on_message))
         client.add_event_handler("message_error", self._on_error)
-        client.add_event_handler("groupchat_message", self._on_message)
 
     async def arrive(self) -> None:
         """Sign in and show presence."""
@@ -104,6 +107,7 @@ class XmppPerson(Person):
         )
         put, get = slot["http_upload_slot"]["put"]["url"], slot["http_upload_slot"]["get"]["url"]
         headers = {"Content-Type": mime}
+        headers |= {each["name"]: each["value"] for each in slot["http_upload_slot"]["put"]["headers"]}
         async with aiohttp.ClientSession() as http, http.put(put, data=data, headers=headers) as answer:
             answer.raise_for_status()
         message = self._message(to, get)

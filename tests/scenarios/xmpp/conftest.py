@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from tests.scenarios.xmpp.host import ROMEO, ROMEO_JID, Host
 from tests.servers.prosody import COMPONENT, Prosody
 from tests.stage.xmpp import XmppPerson
 
-Arrive: TypeAlias = Callable[[str], Awaitable[XmppPerson]]
+Arrive: TypeAlias = Callable[[str], Awaitable["Client"]]
 
 _numbers = count(1)
 
@@ -24,14 +25,31 @@ def config(server: Prosody, **changes: object) -> XmppConfig:
         "port": server.ports.component,
         "secret": server.secret,
         "self_ping_seconds": 1.0,
+        "media_hosts": ["localhost"],
     }
     return XmppConfig(**(settings | changes))  # type: ignore[arg-type]
 
 
-async def arrive_at(server: Prosody, name: str) -> XmppPerson:
+async def until(true: Callable[[], bool], patience: float = 10.0) -> None:
+    """Wait until something that nobody announces has become true."""
+    async with asyncio.timeout(patience):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+class Client(XmppPerson):
+    """A person whose client keeps every stanza, too."""
+
+    def __init__(self, name: str, jid: str, password: str, port: int) -> None:
+        super().__init__(name, jid, password, port)
+        self.bodies: list[str] = []
+        self.client.add_event_handler("message", lambda stanza: self.bodies.append(str(stanza["body"])))
+
+
+async def arrive_at(server: Prosody, name: str) -> Client:
     """Give a new person an account and a client, and sign them in."""
     user = f"{name.lower()}{next(_numbers)}"
-    person = XmppPerson(name, server.register(user, "secret"), "secret", server.ports.client)
+    person = Client(name, server.register(user, "secret"), "secret", server.ports.client)
     person.addresses[ROMEO.name] = ROMEO_JID
     await person.arrive()
     return person
@@ -47,9 +65,9 @@ async def host(prosody: Prosody) -> AsyncIterator[Host]:
 
 @pytest.fixture
 async def arrive(prosody: Prosody) -> AsyncIterator[Arrive]:
-    people: list[XmppPerson] = []
+    people: list[Client] = []
 
-    async def arrive(name: str) -> XmppPerson:
+    async def arrive(name: str) -> Client:
         people.append(await arrive_at(prosody, name))
         return people[-1]
 
