@@ -34,6 +34,7 @@ from bridge.router.groups import Groups
 from bridge.router.journal import Journal, RoomState
 from bridge.router.keys import KeyStore
 from bridge.router.local import LocalRouter
+from bridge.router.mls_groups import MlsGroups
 from bridge.router.rooms import RoomRules, refuse
 from bridge.router.sql import SqlJournal
 from bridge.storage import StorageError
@@ -96,7 +97,7 @@ class Hub:
         self.blobs = BlobStore(blobs, limits.blob)
         self._names = {name: grant.uri for name, grant in endpoints.items()}
         self._retention = retention
-        self._groups: Groups = groups or _mls()
+        self._groups: Groups = groups or MlsGroups()
         self._journal: Journal = journal or SqlJournal(database_url)
         self._rules = RoomRules(self._groups, self.grants)
         self._keys = KeyStore(self._journal, self._groups, self.grants)
@@ -292,9 +293,3 @@ def _refuse_ephemeral(state: RoomState | None, envelope: Envelope) -> Refusal | 
     if envelope.epoch != state.epoch:
         return Refusal(RefusalCode.EPOCH_TOO_OLD, f"the room is in epoch {state.epoch}", state.epoch)
     return None
-
-
-def _mls() -> Groups:
-    from bridge.router.mls_groups import MlsGroups
-
-    return MlsGroups()
