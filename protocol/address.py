@@ -94,6 +94,7 @@ _USERNAME: Final = get_profile("UsernameCaseMapped")
 _OPAQUE: Final = get_profile("OpaqueString")
 _NOT_IN_LOCALPART: Final = frozenset("\"&'/:<>@")
 _ASCII_DOMAIN: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*")
+_BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\]")
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?"
 _MXID: Final = re.compile(rf"@[^:\x00\ud800-\udfff]*:{_HOST}")
 _E164: Final = re.compile(r"\+?[1-9][0-9]{1,14}")
@@ -132,9 +133,8 @@ def _octets(text: str) -> int:
 
 
 def _ipv6(text: str) -> str:
+    found = _BRACKETED.fullmatch(text)
     try:
-        if not text.endswith("]") or "%" in text:
-            raise ValueError
-        return f"[{IPv6Address(text[1:-1])}]"
+        return f"[{IPv6Address(found[1] if found else '')}]"
     except ValueError:
         raise UriError(f"no IPv6 address: {text[:200]!r}") from None
