@@ -154,15 +154,12 @@ class Business:
     async def report(self, update: StatusUpdate, key: str) -> None:
         """Tell the program what became of a message it sent."""
         del key  # the same report gives the same bytes
-        words = _STATUSES.get(update.status, ())
-        if wamid.parse(update.native_id).kind is wamid.Kind.BUSINESS_REACTION:
-            words = tuple(word for word in words if word in {"sent", "failed"})
         number, peer = self._parties(update.conversation)
         url = self._callback(number)
         person = await self._identities.of(peer)
         opaque = await self._posting.opaque(update.native_id)
         failed = update.status is Status.ERROR
-        for word in words:
+        for word in _words(update):
             body = codec.status_event(
                 self._line(number),
                 person,
@@ -252,6 +249,16 @@ class Business:
 
     def _line(self, number: Number) -> codec.Line:
         return codec.Line(self._config.waba_id, number, self._config.subscriber)
+
+
+def _words(update: StatusUpdate) -> tuple[str, ...]:
+    """What the Cloud API says of a message that has come so far; of a reaction, only that it was sent."""
+    words = _STATUSES.get(update.status, ())
+    try:
+        kind = wamid.parse(update.native_id).kind
+    except BusinessError as error:
+        raise Permanent(Reason.UNSUPPORTED, str(error)) from error
+    return words if kind is wamid.Kind.BUSINESS else tuple(each for each in words if each in {"sent", "failed"})
 
 
 def _external(part: Part) -> ExternalPart | None:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from adapters.business import wamid
+from adapters.business import marks, wamid
 from adapters.business.config import Number, Subscriber
 from adapters.business.errors import BadParameter, InvalidParameter, MissingParameter, UnsupportedType
 from adapters.business.files import RULES, File, FileKind, kind_of
@@ -37,7 +37,7 @@ from protocol.content import (
 MAX_TEXT: Final = 4096
 MAX_CAPTION: Final = 1024
 MAX_OPAQUE: Final = 512
-FORMATTING: Final[Mapping[Format, Level]] = {}
+FORMATTING: Final[Mapping[Format, Level]] = dict.fromkeys(marks.FORMATTING, Level.FULL)
 """Which kinds of formatting WhatsApp's marks can say."""
 _MAX_LINK: Final = 2048
 _MAX_EMOJI: Final = 64
@@ -116,7 +116,7 @@ def to_message(send: Send, file: File | None = None) -> Message:
     """Return the message that ``send`` says; ``file`` is what its reference names. Not for a reaction taken back."""
     what = send.what
     if isinstance(what, Text):
-        return Message(part=_words(what.body), in_reply_to=send.answers)
+        return Message(part=marks.to_part(what.body), in_reply_to=send.answers)
     if isinstance(what, Reaction):
         reaction = text(what.emoji, disposition=Disposition.REACTION)
         return Message(part=reaction, in_reply_to=what.message_id)
@@ -131,7 +131,7 @@ def to_message(send: Send, file: File | None = None) -> Message:
     )
     if not what.caption:
         return Message(part=external, in_reply_to=send.answers)
-    unit = MultiPart(semantics=Semantics.SINGLE_UNIT, parts=(external, _words(what.caption)))
+    unit = MultiPart(semantics=Semantics.SINGLE_UNIT, parts=(external, marks.to_part(what.caption)))
     return Message(part=unit, in_reply_to=send.answers)
 
 
@@ -219,10 +219,6 @@ def _string(body: Mapping[str, Any], key: str, *, default: str | None = None, li
     if len(value) > limit:
         raise InvalidParameter(f"{key}: {len(value)} characters, where {limit} are allowed")
     return value
-
-
-def _words(native: str) -> SinglePart:
-    return text(native)
 
 
 # --- to the program ---------------------------------------------------------------------------------------------------
@@ -363,8 +359,8 @@ def _said(part: object, file: File | None) -> dict[str, Any]:
 
 
 def _native(part: SinglePart) -> str:
-    if part.content_type in {TEXT_PLAIN, MARKDOWN} or part.content_type.startswith("text/plain"):
-        return part.text
+    if part.content_type in {TEXT_PLAIN, MARKDOWN}:
+        return marks.from_part(part)
     raise UnsupportedType(f"content of type '{part.content_type}'")
 
 

@@ -1,0 +1,1 @@
+"""Fuzz targets: whatever goes into a decoder, only its own errors come out."""
