@@ -134,7 +134,7 @@ def bare_rate(folder: Path, count: int) -> float:
         CREATE TABLE envelopes (position INTEGER PRIMARY KEY, room INTEGER, sequence INTEGER, kind INTEGER,
             epoch INTEGER, sender INTEGER, at INTEGER, digest BLOB, body BLOB);
         CREATE UNIQUE INDEX in_order ON envelopes (room, sequence, kind);
-        CREATE UNIQUE INDEX by_digest ON envelopes (room, digest);
+        CREATE UNIQUE INDEX by_digest ON envelopes (digest, room);
         CREATE TABLE inbox (endpoint INTEGER, position INTEGER, PRIMARY KEY (endpoint, position)) WITHOUT ROWID;
         """
     )

@@ -12,8 +12,7 @@ from bridge.router.sql.rows import RoomRow, envelope_row, last_position, load_ro
 from bridge.router.sql.schema import envelopes, inbox, rooms
 
 _by_digest = select(envelopes.c.room, envelopes.c.digest, envelopes.c.sequence, envelopes.c.at).where(
-    envelopes.c.room.in_(bindparam("rooms", expanding=True)),
-    envelopes.c.digest.in_(bindparam("digests", expanding=True)),
+    envelopes.c.digest.in_(bindparam("digests", expanding=True))
 )
 _insert_envelopes = insert(envelopes)
 _insert_inbox = insert(inbox)
@@ -56,12 +55,9 @@ class Appending:
         return answers
 
     def _load_accepted(self) -> dict[tuple[int, bytes], Accepted]:
-        if not self._rooms:
-            return {}
-        parameters = {"rooms": [room.id for room in self._rooms.values()], "digests": self._digests}
         return {
             (room, bytes(digest)): Accepted(sequence=sequence, at=at, repeated=True)
-            for room, digest, sequence, at in self._connection.execute(_by_digest, parameters)
+            for room, digest, sequence, at in self._connection.execute(_by_digest, {"digests": self._digests})
         }
 
     def _judge(self, envelope: Envelope, digest: bytes, now: int) -> Accepted | Refusal:

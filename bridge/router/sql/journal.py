@@ -23,7 +23,7 @@ from bridge.storage import Database
 T = TypeVar("T")
 
 APPEND_BATCH = 512
-"""Envelopes that are appended with one set of statements; more open another batch."""
+"""About how many envelopes are appended with one set of statements; more open another batch."""
 
 Answers = list[Accepted | Refusal]
 
@@ -93,16 +93,19 @@ class SqlJournal:
 
     async def append(self, envelopes: Sequence[Envelope], now: int) -> Sequence[Accepted | Refusal]:
         """Join the batch that waits for the writer, or open one."""
-        if not envelopes:
-            return []
+        answers: Answers = []
+        for start in range(0, len(envelopes), APPEND_BATCH):
+            answers += await self._join_batch(envelopes[start : start + APPEND_BATCH], now)
+        return answers
+
+    def _join_batch(self, envelopes: Sequence[Envelope], now: int) -> asyncio.Future[Answers]:
         with self._lock:
             batch = self._open_batch
             if batch is None or len(batch.submissions) >= APPEND_BATCH:
                 batch = self._open_batch = _Batch()
                 job = self._database.writer.queue(partial(self._append_batch, batch))
                 job.add_done_callback(partial(self._appended, batch))
-            answers = batch.add(envelopes, now)
-        return await answers
+            return batch.add(envelopes, now)
 
     def _append_batch(self, batch: _Batch, connection: Connection) -> tuple[Answers, list[Fanned]]:
         with self._lock:

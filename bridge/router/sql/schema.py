@@ -82,7 +82,7 @@ envelopes = Table(
     Column("digest", LargeBinary),  # null for a Welcome, which is never submitted by itself
     Column("body", LargeBinary),  # null once everybody has it; the row stays a while to know a repeated submit
     Index("envelopes_in_order", "room", "sequence", "kind", unique=True),
-    Index("envelopes_by_digest", "room", "digest", unique=True),
+    Index("envelopes_by_digest", "digest", "room", unique=True),
 )
 
 inbox = Table(

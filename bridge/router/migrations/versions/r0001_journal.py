@@ -79,7 +79,7 @@ def _envelopes() -> None:
         sa.Column("body", sa.LargeBinary),
     )
     op.create_index("envelopes_in_order", "envelopes", ["room", "sequence", "kind"], unique=True)
-    op.create_index("envelopes_by_digest", "envelopes", ["room", "digest"], unique=True)
+    op.create_index("envelopes_by_digest", "envelopes", ["digest", "room"], unique=True)
     op.create_table(
         "inbox",
         sa.Column("endpoint", KEY, primary_key=True, autoincrement=False),
