@@ -18,7 +18,7 @@ help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup ## play a scene between real XMPP, Matrix and business clients, and prove the encryption (KEEP=1 leaves it running)
-	@$(BIN)/python -m tests.servers.demo $(if $(KEEP),--keep)
+	@$(BIN)/python -m tests.stage.demo $(if $(KEEP),--keep)
 
 test: setup lint unit servers kill ## everything that CI runs
 

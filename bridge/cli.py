@@ -27,7 +27,12 @@ from bridge.template import render
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Rialto, a messenger bridge you can trust.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Rialto, a messenger bridge you can trust.",
+)
 message_app = typer.Typer(no_args_is_help=True, help="What became of messages.")
 room_app = typer.Typer(no_args_is_help=True, help="Rooms, their members and their assurance.")
 key_app = typer.Typer(no_args_is_help=True, help="The endpoints' keys.")

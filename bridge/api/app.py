@@ -1,7 +1,7 @@
 """The operator's HTTP interface of one process.
 
-``/healthz`` and ``/metrics`` are for anybody who can reach the listener; below ``/v1/`` the bearer token of the
-endpoint that is asked is needed (by which that endpoint proves itself to the router too). Described in ``specs/openapi.yaml``.
+``/healthz`` and ``/metrics`` are for anybody who can reach the listener. What is below ``/v1/`` needs the bearer token
+by which the endpoint that is asked proves itself to the router. Described in ``specs/openapi.yaml``.
 """
 
 from __future__ import annotations

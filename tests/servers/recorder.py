@@ -38,8 +38,8 @@ class Recorder:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._relay(reader, there_writer))
                 group.create_task(self._relay(there_reader, writer))
-        except (OSError, ExceptionGroup):
-            pass  # one side has gone: the other learns it by the close below
+        except (OSError, ExceptionGroup, asyncio.CancelledError):
+            pass  # one side has gone, or the relay ends: the other side learns it by the close below
         finally:
             writer.close()
             self._relays.discard(task)

@@ -1,0 +1,138 @@
+"""An endpoint as the operator's interface shows it: plain values, no bodies, no keys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from bridge.api.app import KeyView, MemberView, MessageView, RoomView, StepView
+from bridge.endpoint.endpoint import Endpoint, RoomSummary
+from bridge.endpoint.errors import NotReplayable
+from bridge.endpoint.ledger import DeliveryRow, MessageLog, MessageRow, State
+
+PARKED = "parked"
+
+
+class ObservedEndpoint:
+    """Implements ``bridge.api.app.Observed`` on a running endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def messages(self, *, limit: int, room: str, state: str) -> Sequence[MessageView]:
+        """Return the newest messages; raises ``ValueError`` for a state that there is none of."""
+        if state == PARKED:
+            rows = await self._endpoint.ledger.parked()
+            parked = [_parked(row) for row in rows if room in ("", row.room)]
+            return parked[-limit:][::-1]
+        if state and state.upper() not in State.__members__:
+            names = ", ".join(name.lower() for name in State.__members__)
+            raise ValueError(f"state: '{state}' is none of {names}, {PARKED}")
+        wanted = State[state.upper()] if state else None
+        return [_message(row) for row in await self._endpoint.messages(limit=limit, room=room, state=wanted)]
+
+    async def message(self, id: str) -> MessageView | None:  # noqa: A002 - the word of the field
+        """Return one message with its timeline; raises ``ValueError`` for what is no id."""
+        log = await self._endpoint.message(_mimi_id(id))
+        return None if log is None else _with_timeline(log)
+
+    async def replay(self, id: str) -> bool:  # noqa: A002 - the word of the field
+        """Send a parked message again; raises ``ValueError`` for what is no id."""
+        try:
+            await self._endpoint.replay(_mimi_id(id))
+        except NotReplayable:
+            return False
+        return True
+
+    async def rooms(self) -> Sequence[RoomView]:
+        """Return its rooms."""
+        return [_room(summary) for summary in await self._endpoint.room_summaries()]
+
+    def key(self) -> KeyView:
+        """Return its signature key's fingerprint."""
+        settings, identity = self._endpoint.settings, self._endpoint.keys.identity
+        return KeyView(
+            endpoint=settings.name,
+            uri=identity.uri,
+            fingerprint=hashlib.sha256(identity.public).hexdigest(),
+            leg=settings.leg,
+            label=settings.leg.label,
+        )
+
+
+def _mimi_id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"'{text[:80]}' is not a message id: those are 64 hexadecimal digits") from None
+
+
+def _message(row: MessageRow) -> MessageView:
+    return MessageView(
+        id=row.mimi_id.hex(),
+        room=row.room,
+        direction="in" if row.source else "out",
+        sender=row.sender,
+        at=row.at,
+        state=row.state.name.lower(),
+        native_id=row.native_id,
+        reason=row.reason,
+    )
+
+
+def _parked(row: DeliveryRow) -> MessageView:
+    return MessageView(
+        id=row.mimi_id.hex(),
+        room=row.room,
+        direction="out",
+        sender=row.sender,
+        at=row.at,
+        state=PARKED,
+        reason=row.reason,
+        parked=True,
+        attempts=row.attempts,
+    )
+
+
+def _with_timeline(log: MessageLog) -> MessageView:
+    shown, delivery = _message(log.message), log.delivery
+    steps = tuple(
+        StepView(state=step.state.name.lower(), at=step.at, by=step.by, reason=step.reason, text=step.text)
+        for step in log.timeline
+    )
+    return MessageView(
+        id=shown.id,
+        room=shown.room,
+        direction=shown.direction,
+        sender=shown.sender,
+        at=shown.at,
+        state=shown.state,
+        native_id=shown.native_id,
+        reason=shown.reason,
+        parked=delivery is not None and delivery.parked,
+        attempts=0 if delivery is None else delivery.attempts,
+        timeline=steps,
+    )
+
+
+def _room(summary: RoomSummary) -> RoomView:
+    members = tuple(
+        MemberView(
+            endpoint=member.endpoint,
+            leaf=member.leaf,
+            leg=member.leg,
+            label=member.leg.label,
+            namespaces=member.namespaces,
+        )
+        for member in summary.members
+    )
+    return RoomView(
+        room=summary.room,
+        name=summary.name,
+        phase=summary.phase,
+        epoch=summary.epoch,
+        conversation=summary.conversation,
+        members=members,
+        assurance=summary.assurance,
+        label=summary.assurance.label,
+    )
