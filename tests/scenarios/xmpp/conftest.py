@@ -43,12 +43,25 @@ class Client(XmppPerson):
     def __init__(self, name: str, jid: str, password: str, port: int) -> None:
         super().__init__(name, jid, password, port)
         self.bodies: list[str] = []
+        self.sent: dict[str, str] = {}  # text to the stanza id we gave it; a room gives it another
         self.client.add_event_handler("message", lambda stanza: self.bodies.append(str(stanza["body"])))
 
+    async def say(self, to: str, text: str, *, reply_to: str = "", stanza_id: str = "") -> str:
+        self.sent[text] = await super().say(to, text, reply_to=reply_to, stanza_id=stanza_id)
+        return self.sent[text]
 
-async def arrive_at(server: Prosody, name: str) -> Client:
-    """Give a new person an account and a client, and sign them in."""
-    user = f"{name.lower()}{next(_numbers)}"
+    async def archive(self) -> list[str]:
+        """The stanza ids of all messages in one's own archive on the server (XEP-0313)."""
+        self.client.register_plugin("xep_0313")
+        archive = self.client.plugin["xep_0313"]
+        return [
+            str(result["mam_result"]["forwarded"]["stanza"]["id"]) async for result in archive.iterate(rsm={"max": 50})
+        ]
+
+
+async def arrive_at(server: Prosody, name: str, jid: str = "") -> Client:
+    """Sign a person in, on a new account unless they have one, with a client of their own."""
+    user = jid.partition("@")[0] or f"{name.lower()}{next(_numbers)}"
     person = Client(name, server.register(user, "secret"), "secret", server.ports.client)
     person.addresses[ROMEO.name] = ROMEO_JID
     await person.arrive()

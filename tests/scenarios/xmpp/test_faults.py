@@ -1,0 +1,150 @@
+"""Prosody stops, dies and comes back; the adapter dies and comes back. Nothing is lost, nothing is said twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.contract import Group, Inbound, Retry, Sent, SignedOut, Unsure
+from tests.scenarios.xmpp.conftest import arrive_at, config, until
+from tests.scenarios.xmpp.host import ROMEO, ROMEO_JID, Host, chat
+from tests.servers.prosody import ROOMS, Prosody
+from tests.stage.person import Did
+
+pytestmark = pytest.mark.servers
+
+ROOM = Group(f"verona@{ROOMS}")
+
+
+@pytest.fixture
+async def host(own_prosody: Prosody) -> AsyncIterator[Host]:
+    host = Host(config(own_prosody), groups=(ROOM.id,))
+    await host.start()
+    yield host
+    await host.stop()
+
+
+async def ready(host: Host) -> None:
+    """Wait until the stream, the room and the log of what was sent are back."""
+    await until(lambda: (h := host.adapter.health())["sent_log"] and h["rooms"][ROOM.id], 20)  # type: ignore[index]
+
+
+async def test_it_comes_back_by_itself(own_prosody: Prosody, host: Host) -> None:
+    await ready(host)
+    own_prosody.stop()
+    await until(lambda: not host.adapter.health()["connected"])
+    with pytest.raises(Retry):
+        await host.say(chat("juliet@xmpp.test"), ROMEO, "Is anybody there?")
+    own_prosody.start()
+    await ready(host)
+    juliet = await arrive_at(own_prosody, "Juliet")
+    await host.say(chat(juliet.jid), ROMEO, "Here I am again")
+    await juliet.wait(lambda thing: thing.text == "Here I am again", "his return")
+    await juliet.join(ROOM.id)
+    await host.say(ROOM, ROMEO, "And here")
+    await juliet.wait(lambda thing: thing.text == "And here", "his return to the room")
+    await juliet.leave()
+
+
+async def test_the_first_attempt_says_what_is_wrong(own_prosody: Prosody) -> None:
+    wrong = Host(config(own_prosody, secret="not this one"))
+    with pytest.raises(SignedOut, match="secret"):
+        await wrong.start()
+    own_prosody.stop()
+    nobody = Host(config(own_prosody))
+    with pytest.raises(Retry, match="no XMPP server"):
+        await nobody.start()
+
+
+async def test_two_programs_cannot_be_the_same_component(own_prosody: Prosody, host: Host) -> None:
+    second = Host(config(own_prosody))
+    with pytest.raises(Retry, match="conflict"):
+        await second.start()
+    assert host.adapter.health()["connected"]
+
+
+@pytest.mark.parametrize("way", [chat("juliet@xmpp.test"), ROOM], ids=["chat", "room"])
+async def test_after_a_crash_it_is_known_what_went_out(own_prosody: Prosody, host: Host, way: Group) -> None:
+    own_prosody.register("juliet", "secret")
+    await ready(host)
+    sent = await host.say(way, ROMEO, "Did this go out?", key="key-went")
+    await host.stop()
+    await host.start()
+    await ready(host)
+    went = await host.adapter.reconcile(host.delivery(way, ROMEO, "Did this go out?"), "key-went")
+    assert went is not None and went.native_id == sent.native_id
+    assert await host.adapter.reconcile(host.delivery(way, ROMEO, "And this?"), "key-never") is None
+
+
+async def test_without_a_log_it_is_honestly_unsure(own_prosody: Prosody) -> None:
+    host = Host(config(own_prosody, sent_log="off"))
+    await host.start()
+    with pytest.raises(Unsure):
+        await host.adapter.reconcile(host.delivery(chat("juliet@xmpp.test"), ROMEO, "x"), "key-1")
+    await host.stop()
+
+
+async def test_prosody_is_killed_in_the_middle_of_a_stream_of_messages(own_prosody: Prosody, host: Host) -> None:
+    """Each send that did not surely succeed is reconciled, as the endpoint would; Juliet reads the rest offline."""
+    juliet = await arrive_at(own_prosody, "Juliet")
+    await ready(host)
+    unsure = 0
+
+    async def deliver(number: int) -> None:
+        nonlocal unsure
+        key = f"stream-{number}"
+        delivery = host.delivery(chat(juliet.jid), ROMEO, f"{number}")
+        while True:
+            try:
+                await host.adapter.send(delivery, key)
+            except Retry:
+                await asyncio.sleep(0.05)
+            except Unsure:
+                unsure += 1
+                if await settled(host, delivery, key):
+                    return
+            else:
+                return
+
+    async def settled(host: Host, delivery: object, key: str) -> bool:
+        while True:
+            try:
+                found: Sent | None = await host.adapter.reconcile(delivery, key)  # type: ignore[arg-type]
+            except (Retry, Unsure):
+                await ready(host)
+            else:
+                return found is not None
+
+    async def killer() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            own_prosody.kill()
+            own_prosody.start()
+            await ready(host)
+
+    killing = asyncio.create_task(killer())
+    number = 0
+    while not killing.done():
+        await asyncio.gather(*(deliver(n) for n in range(number, number + 5)))
+        number += 5
+    await killing
+    again = await arrive_at(own_prosody, "Juliet", jid=juliet.jid)
+    await juliet.leave()
+    everything = await again.archive()
+    await again.leave()
+    mine = [id_ for id_ in everything if id_.startswith("stream-")]
+    assert sorted(mine) == sorted(f"stream-{n}" for n in range(number))
+
+
+async def test_a_component_that_is_down_gives_its_senders_an_error(own_prosody: Prosody, host: Host) -> None:
+    juliet = await arrive_at(own_prosody, "Juliet")
+    await host.stop()
+    id_ = await juliet.say(ROMEO_JID, "Is anybody there?")
+    assert (await juliet.wait(lambda thing: thing.did is Did.ERROR, "the bounce")).target == id_
+    await host.start()
+    await juliet.say(ROMEO_JID, "Is anybody there?", stanza_id=id_)
+    await until(lambda: id_ in juliet.receipts)
+    assert sum(isinstance(event, Inbound) for event in host.events) == 1
+    await juliet.leave()
