@@ -1,0 +1,158 @@
+"""What becomes of a business part: shown as it is, in another shape that the network has, or in numbered words."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from protocol.capabilities import Capabilities, Level, Limits
+from protocol.commerce import (
+    Carousel,
+    Commerce,
+    LinkButton,
+    Menu,
+    Option,
+    ProductList,
+    QuickReplies,
+    Section,
+    Template,
+    feature_of,
+    options_of,
+    single,
+    text_of,
+)
+from protocol.degrade.model import Loss
+from protocol.degrade.outcome import Outcome, Whole, Words, dropped, refused
+from protocol.degrade.splitting import shorten
+
+
+def show(part: Commerce, capabilities: Capabilities) -> Outcome:
+    """Return what becomes of a business part on its way to a network with these capabilities."""
+    feature = feature_of(part)
+    level = capabilities.send.level(feature)
+    if level is Level.REJECTED:
+        return refused("unsupported", f"the network refuses {feature}")
+    if level is Level.DROPPED:
+        return dropped(feature, f"{feature} is left out")
+    for candidate in (part, _other_shape(part)):
+        if candidate is not None and capabilities.send.level(feature_of(candidate)) >= Level.PARTIAL:
+            fitting = fitted(candidate, capabilities.limits)
+            if fitting is not None:
+                return Outcome(shown=(Whole(single(fitting)),), losses=_losses(part, candidate, fitting, capabilities))
+    kept = Level.UNSUPPORTED
+    return Outcome(
+        shown=(Words(text=text_of(part)),), losses=(Loss(feature, kept, f"{feature} is sent in words{_how(part)}"),)
+    )
+
+
+def _how(part: Commerce) -> str:
+    return "; its options are numbered" if options_of(part) else ""
+
+
+def _losses(part: Commerce, candidate: Commerce, fitting: Commerce, capabilities: Capabilities) -> tuple[Loss, ...]:
+    feature, shape = feature_of(part), feature_of(candidate)
+    if feature is not shape:
+        return (Loss(feature, Level.PARTIAL, f"{feature} is sent as {shape}"),)
+    if fitting != part:
+        return (Loss(feature, Level.PARTIAL, f"{feature} is shortened to what the network shows"),)
+    if capabilities.send.level(feature) is Level.PARTIAL:
+        return (Loss(feature, Level.PARTIAL, f"{feature} is converted"),)
+    return ()
+
+
+def _other_shape(part: Commerce) -> Commerce | None:
+    """Return a part that offers the same choice in another way, if there is one."""
+    match part:
+        case QuickReplies(body=body, options=options, header=header, footer=footer):
+            return Menu(body=body, button="…", sections=(Section(options=options),), header=header, footer=footer)
+        case Menu(body=body, header=header, footer=footer) if len(options_of(part)) <= 20:
+            return QuickReplies(body=body, options=options_of(part), header=header, footer=footer)
+        case _:
+            return None
+
+
+def fitted(part: Commerce, limits: Limits) -> Commerce | None:
+    """Return ``part`` within ``limits``, its small print shortened, or None if that would lose what it is about."""
+    match part:
+        case QuickReplies(options=options):
+            kept = _options(options, limits.buttons, limits.button_title, limits.button_id, limits)
+            return _framed(replace(part, options=kept), limits) if kept else None
+        case Template(options=options):
+            kept = _options(options, limits.buttons, limits.button_title, limits.button_id, limits)
+            return _framed(replace(part, options=kept), limits) if kept or not options else None
+        case Menu():
+            return _menu(part, limits)
+        case LinkButton(title=title):
+            shown = shorten(title, limits.button_title, limits.unit)
+            return _framed(replace(part, title=shown), limits) if shown else None
+        case Carousel():
+            return _carousel(part, limits)
+        case ProductList(sections=sections):
+            products = sum(len(section.products) for section in sections)
+            return _framed(part, limits) if limits.products is None or products <= limits.products else None
+        case _:
+            return _framed(part, limits)
+
+
+def _menu(menu: Menu, limits: Limits) -> Commerce | None:
+    rows = _options(options_of(menu), limits.list_rows, limits.row_title, limits.row_id, limits)
+    too_many = limits.list_sections is not None and len(menu.sections) > limits.list_sections
+    button = shorten(menu.button, limits.button_title, limits.unit)
+    if not rows or too_many or not button:
+        return None
+    left = iter(rows)
+    sections = tuple(
+        Section(
+            title=shorten(section.title, limits.row_title, limits.unit),
+            options=tuple(next(left) for _ in section.options),
+        )
+        for section in menu.sections
+    )
+    return _framed(replace(menu, sections=sections, button=button), limits)
+
+
+def _carousel(carousel: Carousel, limits: Limits) -> Commerce | None:
+    if limits.cards is not None and len(carousel.cards) > limits.cards:
+        return None
+    cards = []
+    for card in carousel.cards:
+        kept = _options(card.options, limits.buttons, limits.button_title, limits.button_id, limits)
+        title = shorten(card.link.title, limits.button_title, limits.unit) if card.link else ""
+        if (card.options and not kept) or (card.link and not title) or not _within(card.body, limits.body, limits):
+            return None
+        cards.append(replace(card, options=kept, link=replace(card.link, title=title) if card.link else None))
+    return _framed(replace(carousel, cards=tuple(cards)), limits)
+
+
+def _options(
+    options: tuple[Option, ...], most: int | None, title: int | None, identifier: int | None, limits: Limits
+) -> tuple[Option, ...]:
+    """Return the options with titles that fit; none at all if there are too many or two would look alike."""
+    if (most is not None and len(options) > most) or not all(_within(o.id, identifier, limits) for o in options):
+        return ()
+    kept = tuple(
+        replace(
+            option,
+            title=shorten(option.title, title, limits.unit),
+            description=shorten(option.description, limits.row_description, limits.unit),
+        )
+        for option in options
+    )
+    titles = {option.title for option in kept}
+    alike = len(titles) < len({option.title for option in options})
+    return () if alike or "" in titles else kept
+
+
+def _framed(part: Commerce, limits: Limits) -> Commerce | None:
+    """Return ``part`` with a header and a footer that fit, or None if its body does not."""
+    if not _within(getattr(part, "body", ""), limits.body, limits):
+        return None
+    changes = {
+        name: shorten(getattr(part, name), most, limits.unit)
+        for name, most in (("header", limits.header), ("footer", limits.footer))
+        if hasattr(part, name)
+    }
+    return replace(part, **changes) if changes else part
+
+
+def _within(text: str, most: int | None, limits: Limits) -> bool:
+    return most is None or limits.unit.length(text) <= most

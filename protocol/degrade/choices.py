@@ -1,0 +1,36 @@
+"""An answer in words, and the option that it means."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from protocol.commerce import Choice, Commerce, Option, options_of
+
+_NUMBER = re.compile(r"[(\[#]?([0-9]{1,3})[.):\]]?")
+_KEYCAP = "\ufe0f\u20e3"
+
+
+def match_option(answer: str, request: Commerce) -> Choice | None:
+    """Return the choice that ``answer`` makes among what ``request`` offers, or None if it is none.
+
+    An answer is the number under which an option was shown ("2", "2.", "(2)", the keycap emoji), its title or its id;
+    case and blanks do not count. A title that is itself a number wins over the numbering, and a title that two
+    options share means neither.
+    """
+    options = options_of(request)
+    said = _folded(answer)
+    if not said:
+        return None
+    named = [option for option in options if said in (_folded(option.title), _folded(option.id))]
+    if not named and (found := _NUMBER.fullmatch(answer.strip().rstrip(_KEYCAP))):
+        named = list(options[int(found[1]) - 1 : int(found[1])]) if int(found[1]) else []
+    return _choice(named[0]) if len(named) == 1 else None
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _choice(option: Option) -> Choice:
+    return Choice(id=option.id, title=option.title, description=option.description)

@@ -1,0 +1,167 @@
+"""From what is shown to native messages: what stands before the text, captions, and pieces that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from protocol.capabilities import Capabilities, Format, Level
+from protocol.content import MARKDOWN, TEXT_PLAIN, MultiPart, Part, Semantics, SinglePart
+from protocol.content import text as text_part
+from protocol.degrade import words
+from protocol.degrade.model import Loss, Plan, Planned, Referenced, Refusal
+from protocol.degrade.outcome import File, Shown, Whole, Words
+from protocol.degrade.splitting import excerpt, split
+from protocol.richtext import markdown
+from protocol.richtext.reduction import reduce, text_of
+from protocol.richtext.tree import Block, Paragraph, Quote, Span, Tree, normalise, plain
+
+MAX_MESSAGES: Final = 64
+"""How many native messages one content may become; more would be a flood, so it is refused as too large."""
+
+
+# --- what stands before the text --------------------------------------------------------------------------------------
+
+
+class Lead(Struct, frozen=True, kw_only=True):
+    """What has to be said in words before the message itself."""
+
+    speaker: str = ""
+    edited: bool = False
+    quoted: Referenced | None = None
+
+    @property
+    def label(self) -> str:
+        """What stands on the line of the text."""
+        return (words.speaker(self.speaker) if self.speaker else "") + (words.edited() if self.edited else "")
+
+    @property
+    def quote(self) -> str:
+        """What was answered, on one line, or nothing."""
+        if self.quoted is None or not self.quoted.text.strip():
+            return ""
+        name = words.speaker(excerpt(self.quoted.sender)) if self.quoted.sender else ""
+        return name + excerpt(self.quoted.text)
+
+
+def led(shown: tuple[Shown, ...], lead: Lead, capabilities: Capabilities) -> tuple[Shown, ...]:
+    """Return ``shown`` with what stands before it, in its first text or in one of its own."""
+    if not shown or not (lead.label or lead.quote):
+        return shown
+    match shown[0]:
+        case Words() as first:
+            return (_before(first, lead, capabilities), *shown[1:])
+        case File(part, rule, caption) if rule.caption >= Level.PARTIAL:
+            return (File(part, rule, _before(caption or Words(), lead, capabilities)), *shown[1:])
+        case _:
+            return (_before(Words(), lead, capabilities), *shown)
+
+
+def _before(said: Words, lead: Lead, capabilities: Capabilities) -> Words:
+    quotable = capabilities.send.format(Format.QUOTE) >= Level.PARTIAL
+    if said.tree is None and not (lead.quote and quotable):
+        quote = f"> {lead.quote}\n" if lead.quote else ""
+        return Words(text=f"{quote}{lead.label}{said.text}".rstrip(), instead_of=said.instead_of)
+    blocks: list[Block] = list(said.tree if said.tree is not None else plain(said.text))
+    if lead.label:
+        match blocks:
+            case [Paragraph(spans), *_]:
+                blocks[0] = Paragraph((Span(lead.label), *spans))
+            case _:
+                blocks.insert(0, Paragraph((Span(lead.label),)))
+    if lead.quote:
+        quote_block: Block = Quote((Paragraph((Span(lead.quote),)),))
+        blocks.insert(0, quote_block if quotable else Paragraph((Span(f"> {lead.quote}"),)))
+    return Words(tree=normalise(blocks), instead_of=said.instead_of)
+
+
+# --- native messages --------------------------------------------------------------------------------------------------
+
+
+def cut(shown: tuple[Shown, ...], losses: tuple[Loss, ...], capabilities: Capabilities) -> Plan:
+    """Return the plan that sends ``shown``; refused if nothing but notices is left, or if it would be a flood."""
+    reasons = [part.instead_of if isinstance(part, Words) else None for part in shown]
+    if reasons and reasons[0] is not None and all(reasons):
+        return Plan(refused=reasons[0])
+    if capabilities.limits.text is not None and capabilities.limits.text < 1 and _speaks(shown):
+        return Plan(refused=Refusal("too-large", "the network takes no text at all"))
+    parts = list(islice(_parts(shown, capabilities), MAX_MESSAGES + 1))
+    if len(parts) > MAX_MESSAGES:
+        return Plan(refused=Refusal("too-large", f"it would take more than {MAX_MESSAGES} messages"))
+    if len(parts) > len(shown):
+        losses += (Loss("text", Level.PARTIAL, f"it is sent in {len(parts)} messages"),)
+    return Plan(messages=tuple(Planned(part=part) for part in parts), losses=losses)
+
+
+def bound(plan: Plan, *, replaces: bool, in_reply_to: bool) -> Plan:
+    """Return ``plan`` with its first message still editing or answering what the content does."""
+    if not plan.messages or not (replaces or in_reply_to):
+        return plan
+    first, *others = plan.messages
+    first = replace(first, keeps_replaces=replaces, keeps_in_reply_to=in_reply_to)
+    return replace(plan, messages=(first, *others))
+
+
+def _speaks(shown: Iterable[Shown]) -> bool:
+    return any(isinstance(part, Words) or (isinstance(part, File) and part.caption is not None) for part in shown)
+
+
+def _parts(shown: Iterable[Shown], capabilities: Capabilities) -> Iterator[Part]:
+    for part in shown:
+        match part:
+            case Words():
+                yield from _texts(part, capabilities)
+            case File(file, rule, caption):
+                said = list(_texts(caption or Words(), capabilities))
+                if len(said) == 1 and _fits(said[0], rule.max_caption, capabilities):
+                    yield MultiPart(semantics=Semantics.SINGLE_UNIT, parts=(file, said[0]))
+                else:
+                    yield file
+                    yield from said
+            case Whole(whole):
+                yield whole
+
+
+def _fits(said: SinglePart, most: int | None, capabilities: Capabilities) -> bool:
+    return most is None or capabilities.limits.unit.length(said.text) <= most
+
+
+def _texts(said: Words, capabilities: Capabilities) -> Iterator[SinglePart]:
+    """Yield text in parts that fit; the limit of formatted text is measured in Markdown."""
+    limit, unit = capabilities.limits.text, capabilities.limits.unit
+    if said.source is not None and (limit is None or unit.length(said.source.text) <= limit):
+        if said.source.text.strip():
+            yield _standard(said.source)
+    elif said.tree is None:
+        yield from (text_part(piece, TEXT_PLAIN) for piece in split(said.text, limit, unit) if piece.strip())
+    else:
+        yield from _formatted(said.tree, capabilities)
+
+
+def _standard(part: SinglePart) -> SinglePart:
+    """Return the part as every adapter expects it: a body to render, with the media type in one spelling."""
+    kind = MARKDOWN if part.content_type.lower().startswith("text/markdown") else TEXT_PLAIN
+    return text_part(part.text, kind)
+
+
+def _formatted(tree: Tree, capabilities: Capabilities) -> Iterator[SinglePart]:
+    """Yield as many blocks at once as fit; a block that alone is too long loses its formatting and is split."""
+    limit, unit = capabilities.limits.text, capabilities.limits.unit
+    pending: Tree = ()
+    for block in tree:
+        if limit is None or unit.length(markdown.write((*pending, block))) <= limit:
+            pending += (block,)
+            continue
+        if pending:
+            yield text_part(markdown.write(pending), MARKDOWN)
+        pending = (block,)
+        if unit.length(markdown.write(pending)) > limit:
+            words_only = text_of(reduce(pending, frozenset()))
+            yield from (text_part(piece, TEXT_PLAIN) for piece in split(words_only, limit, unit))
+            pending = ()
+    if pending:
+        yield text_part(markdown.write(pending), MARKDOWN)

@@ -1,0 +1,97 @@
+"""What is shown of a part, however deep: alternatives chosen, units kept together, the rest one after another."""
+
+from __future__ import annotations
+
+from protocol.capabilities import Capabilities, Level
+from protocol.commerce import Commerce, CommerceError, decode, is_commerce, options_of
+from protocol.content import (
+    Disposition,
+    ExternalPart,
+    MultiPart,
+    NullPart,
+    Part,
+    Semantics,
+    SinglePart,
+)
+from protocol.degrade import business, files, text
+from protocol.degrade.model import Loss
+from protocol.degrade.outcome import File, Outcome, Words, dropped, joined
+from protocol.richtext import parts
+
+_PRIVATE = ("application/vnd.rialto.", "application/mimi-")
+"""Types that mean something to Rialto or MIMI only; nobody could open them as files."""
+
+_UNSEEN = frozenset({Disposition.ICON, Disposition.PROFILE, Disposition.PREVIEW})
+
+
+def show(part: Part, capabilities: Capabilities) -> Outcome:
+    """Return what becomes of ``part``."""
+    match part:
+        case NullPart():
+            return Outcome()
+        case SinglePart() | ExternalPart() if part.disposition in _UNSEEN:
+            return dropped("part", f"a {Disposition(part.disposition).name.lower()} is left out")
+        case SinglePart():
+            return _single(part, capabilities)
+        case ExternalPart():
+            return files.show(part, capabilities.send)
+        case MultiPart(semantics=Semantics.CHOOSE_ONE):
+            return _choose(part, capabilities)
+        case MultiPart(semantics=Semantics.SINGLE_UNIT):
+            return _with_captions(joined(show(inner, capabilities) for inner in part.parts))
+        case _:
+            return joined(show(inner, capabilities) for inner in part.parts)
+
+
+def _single(part: SinglePart, capabilities: Capabilities) -> Outcome:
+    if parts.is_text(part):
+        return text.show(part, capabilities.send)
+    if is_commerce(part.content_type):
+        readable = _readable(part)
+        if readable is not None:
+            return business.show(readable, capabilities)
+    if parts.media_type(part).startswith(_PRIVATE):
+        return dropped("part", f"a part of type {part.content_type} is left out")
+    return files.show(files.inline(part), capabilities.send)
+
+
+def _readable(part: Part) -> Commerce | None:
+    if not isinstance(part, SinglePart) or not is_commerce(part.content_type):
+        return None
+    try:
+        return decode(part.content_type, part.content)
+    except CommerceError:
+        return None
+
+
+def _choose(part: MultiPart, capabilities: Capabilities) -> Outcome:
+    """Return the alternative of which the least is lost, the earliest of equals.
+
+    Options that nobody could press must at least be numbered, so the sender's own words do not replace them.
+    """
+    shown = [(show(inner, capabilities), inner) for inner in part.parts]
+    for outcome, inner in shown:
+        known = _readable(inner)
+        if known is not None and options_of(known) and outcome.shown:
+            return outcome
+    if not shown:
+        return Outcome()
+    best, chosen = max(shown, key=lambda pair: (bool(pair[0].shown), pair[0].level))
+    first = shown[0][0]
+    if chosen is part.parts[0] or not best.shown:
+        return best
+    reasons = "; ".join(loss.text for loss in first.losses) or "the network does not have it"
+    alternative = Loss("part", max(first.level, Level.UNSUPPORTED), f"another rendering is sent: {reasons}")
+    return Outcome(shown=best.shown, losses=(alternative, *best.losses))
+
+
+def _with_captions(outcome: Outcome) -> Outcome:
+    """Return the outcome with one text beside one file made its caption, if the network has captions."""
+    match outcome.shown:
+        case (File() as file, Words() as words) | (Words() as words, File() as file):
+            if file.rule.caption >= Level.PARTIAL:
+                return Outcome(shown=(File(file.part, file.rule, words),), losses=outcome.losses)
+            loss = Loss("caption", Level.PARTIAL, "a caption is sent as a message of its own")
+            return Outcome(shown=(file, words), losses=(*outcome.losses, loss))
+        case _:
+            return outcome

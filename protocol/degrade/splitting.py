@@ -1,0 +1,84 @@
+"""Long text in pieces that a network takes, cut where a reader would cut it.
+
+A cut falls at the end of a paragraph if one lies in the second half of what fits, else at the end of a line, else
+between words, else between characters as people see them (grapheme clusters of UAX #29, so no emoji falls apart).
+Only a cluster that alone is longer than the limit is cut inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import regex
+
+from protocol.capabilities import Unit
+
+_CLUSTER: Final = regex.compile(r"\X")
+_MAX_UNITS: Final = {Unit.CODE_POINTS: 1, Unit.UTF16: 2, Unit.UTF8: 4}
+ELLIPSIS: Final = "…"
+
+
+def split(text: str, limit: int | None, unit: Unit) -> Iterator[str]:
+    """Yield the pieces of ``text``, each at most ``limit`` long and none empty; blanks at a cut are left out.
+
+    ``limit`` must be at least 1. A code point that is longer than the limit becomes a question mark.
+    """
+    rest = text.strip("\n")
+    while limit is not None and not _fits(rest, limit, unit):
+        room = _longest(rest, limit, unit)
+        cut = _cut(rest, room) if room else 1
+        if piece := rest[:cut].rstrip() if room else "?":
+            yield piece
+        rest = rest[cut:].lstrip()
+    if rest:
+        yield rest
+
+
+def shorten(text: str, limit: int | None, unit: Unit = Unit.CODE_POINTS) -> str:
+    """Return ``text``, or as much of it as fits with an ellipsis at its end."""
+    if limit is None or _fits(text, limit, unit):
+        return text
+    room = limit - unit.length(ELLIPSIS)
+    return text[: _longest(text, room, unit)].rstrip() + ELLIPSIS if room > 0 else ""
+
+
+def excerpt(text: str, limit: int = 80) -> str:
+    """Return the beginning of ``text`` on one line."""
+    return shorten(" ".join(text[: 4 * limit].split()), limit)
+
+
+def _fits(text: str, limit: int, unit: Unit) -> bool:
+    return len(text) * _MAX_UNITS[unit] <= limit or (len(text) <= limit and unit.length(text) <= limit)
+
+
+def _longest(text: str, limit: int, unit: Unit) -> int:
+    """Return how many code points of ``text`` fit, whole clusters if there is one that does."""
+    taken = used = 0
+    for cluster in _CLUSTER.finditer(text):
+        size = unit.length(cluster[0])
+        if used + size > limit:
+            break
+        taken, used = cluster.end(), used + size
+    if taken:
+        return taken
+    for char in text:
+        used += unit.length(char)
+        if used > limit:
+            break
+        taken += 1
+    return taken
+
+
+_ENDS: Final = (regex.compile(r"\n\s*\n"), regex.compile(r"\n"), regex.compile(r"\s+"))
+
+
+def _cut(text: str, room: int) -> int:
+    """Return where to cut the first ``room`` code points of ``text``."""
+    if text[room : room + 1].isspace():
+        return room
+    for end in _ENDS:
+        last = max((found.end() for found in end.finditer(text, 0, room)), default=0)
+        if last > room // 2:
+            return last
+    return room

@@ -1,0 +1,64 @@
+"""What becomes of text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.capabilities import Feature, Format, Level, Way
+from protocol.content import SinglePart
+from protocol.degrade.model import Loss
+from protocol.degrade.outcome import Outcome, Words, dropped, refused
+from protocol.richtext import parts
+from protocol.richtext.reduction import formats, reduce, relink, spans_of, text_of
+from protocol.richtext.tree import Tree
+
+_MENTION: Final = "mimi:"
+
+
+def show(part: SinglePart, way: Way) -> Outcome:
+    """Return what becomes of a part of text on its way to a network with these capabilities."""
+    if way.text is Level.REJECTED:
+        return refused("unsupported", "the network takes no text")
+    if way.text is Level.DROPPED:
+        return dropped("text", "a text is left out")
+    tree = parts.read(part)
+    if tree is None or not (used := formats(tree)):
+        return Outcome(shown=(_plain(part, tree),))
+    if rejected := sorted(kind for kind in used if way.format(kind) is Level.REJECTED):
+        return refused("unsupported", f"the network refuses text with {', '.join(rejected)}")
+    tree, losses = _mentions(tree, way)
+    losses += tuple(
+        Loss(kind, way.format(kind), _words(kind, way.format(kind)))
+        for kind in sorted(used)
+        if way.format(kind) is not Level.FULL and kind in formats(tree)
+    )
+    shown = reduce(tree, frozenset(kind for kind in used if way.format(kind) >= Level.PARTIAL))
+    if not formats(shown):
+        return Outcome(shown=(Words(text=text_of(shown)),), losses=losses)
+    untouched = shown == tree and not losses and parts.media_type(part) == "text/markdown"
+    return Outcome(shown=(Words(tree=shown, source=part if untouched else None),), losses=losses)
+
+
+def _plain(part: SinglePart, tree: Tree | None) -> Words:
+    if tree is None:
+        return Words(text=part.text, source=part if parts.is_plain(part) else None)
+    return Words(text=text_of(tree))
+
+
+def _mentions(tree: Tree, way: Way) -> tuple[Tree, tuple[Loss, ...]]:
+    """Return ``tree`` without mentions if the network has none; their names stay."""
+    if not any(span.link.startswith(_MENTION) for span in spans_of(tree)):
+        return tree, ()
+    level = way.level(Feature.MENTION)
+    if level is Level.FULL:
+        return tree, ()
+    if level is Level.PARTIAL:
+        return tree, (Loss(Feature.MENTION, level, "a mention is converted"),)
+    unlinked = relink(tree, lambda url: "" if url.startswith(_MENTION) else url)
+    return unlinked, (Loss(Feature.MENTION, level, "a mention is sent as a name only"),)
+
+
+def _words(kind: Format, level: Level) -> str:
+    if level is Level.PARTIAL:
+        return f"{kind} is converted"
+    return f"{kind} is sent as plain words and characters"

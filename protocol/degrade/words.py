@@ -1,0 +1,47 @@
+"""The words that the planner itself adds to a conversation, all in one place."""
+
+from __future__ import annotations
+
+from protocol.content import ExternalPart
+
+
+def edited() -> str:
+    """Before the text of an edit that is sent as a new message."""
+    return "Edited: "
+
+
+def speaker(name: str) -> str:
+    """Before the text of somebody whom the network does not show."""
+    return f"{name}: "
+
+
+def reacted(emoji: str, quote: str) -> str:
+    """Instead of a reaction; ``quote`` is the beginning of the message reacted to, or empty."""
+    return f"Reacted with {emoji} to “{quote}”" if quote else f"Reacted with {emoji}"
+
+
+def took_back(emoji: str) -> str:
+    """Instead of taking a reaction back."""
+    return f"Took back the reaction {emoji}" if emoji else "Took back a reaction"
+
+
+def deleted(quote: str) -> str:
+    """Instead of a deletion; ``quote`` is the beginning of the message deleted, or empty."""
+    return f"Deleted a message: “{quote}”" if quote else "Deleted a message"
+
+
+def file(part: ExternalPart, url: str) -> str:
+    """Instead of a file: what it is, and where to get it if everybody may (``url``)."""
+    name = part.filename or part.description or "File"
+    facts = ", ".join(fact for fact in (part.content_type.partition(";")[0], _size(part.size)) if fact)
+    return f"{name} ({facts}): {url}" if url else f"[{name} ({facts}) cannot be shown here]"
+
+
+def _size(octets: int) -> str:
+    if octets < 1000:
+        return f"{octets} bytes" if octets else ""
+    for unit in ("kB", "MB", "GB"):
+        octets, size = octets // 1000, octets / 1000
+        if octets < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{octets} GB"
