@@ -94,6 +94,10 @@ class ContentError(ProtocolError):
         self.text = text
         self.steps = steps
 
+    def inside(self, *steps: Any) -> ContentError:  # noqa: ANN401 - a map's key may be a step
+        """Return the same error with ``steps`` before its own."""
+        return type(self)(self.text, steps + self.steps)
+
 
 class BadShape(ContentError):
     """An item of the wrong type, or an array with the wrong number of items."""
@@ -202,6 +206,7 @@ def _counted(uri: str) -> bytes:
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
+# A check raises an error whose steps lead on from the item that it was given; its caller puts the way there before them.
 
 
 def check(content: Content, *, now: int | None = None) -> None:
@@ -211,19 +216,23 @@ def check(content: Content, *, now: int | None = None) -> None:
         _octets(content.replaces, MESSAGE_ID_OCTETS, 1, "a message id")
     if content.in_reply_to is not None:
         _octets(content.in_reply_to, MESSAGE_ID_OCTETS, 4, "a message id")
-    _expect(content.topic_id, bytes, (2,), "the topic")
+    _expect(content.topic_id, bytes, 2, "the topic")
     if len(content.topic_id) > MAX_TOPIC_OCTETS:
         raise LongTopic(f"a topic of {len(content.topic_id)} octets; {MAX_TOPIC_OCTETS} are allowed", (2,))
     if content.expires is not None:
-        _expect(content.expires, Expiration, (3,), "the expiry")
         _check_expiry(content.expires, now)
-    _check_extensions(content.extensions)
-    _check_part(content.part, (6,), MAX_DEPTH, MAX_PARTS)
+    _expect(content.extensions, Mapping, 5, "the map of extensions")
+    for key, value in content.extensions.items():
+        _check_extension(key, value)
+    try:
+        _check_part(content.part, MAX_DEPTH, MAX_PARTS)
+    except ContentError as error:
+        raise error.inside(6) from None
 
 
-def _expect(value: object, kind: type, steps: tuple[Any, ...], name: str) -> None:
+def _expect(value: object, kind: type, step: int, name: str) -> None:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise BadShape(f"{name} is {type(value).__name__}, not {kind.__name__},", steps)
+        raise BadShape(f"{name} is {type(value).__name__}, not {kind.__name__},", (step,))
 
 
 def _octets(value: object, length: int, step: int, name: str) -> None:
@@ -233,37 +242,43 @@ def _octets(value: object, length: int, step: int, name: str) -> None:
         raise OutOfRange(f"{name} of {len(value)} octets instead of {length}", (step,))
 
 
-def _check_number(value: object, limit: int, steps: tuple[Any, ...], name: str) -> None:
-    _expect(value, int, steps, name)
-    if not 0 <= value <= limit:  # type: ignore[operator] # _expect has made sure
-        raise OutOfRange(f"{name} is {value}, not within 0..{limit},", steps)
+def _check_number(value: int, limit: int, step: int, name: str) -> None:
+    _expect(value, int, step, name)
+    if not 0 <= value <= limit:
+        raise OutOfRange(f"{name} is {value}, not within 0..{limit},", (step,))
 
 
 def _check_expiry(expires: Expiration, now: int | None) -> None:
-    _expect(expires.relative, bool, (3, 0), "whether the expiry is relative")
-    _check_number(expires.time, _UINT32, (3, 1), "the expiry")
-    distance = expires.time if expires.relative or now is None else abs(expires.time - now)
-    if distance > MAX_EXPIRY_SECONDS and (expires.relative or now is not None):
-        raise AbsurdExpiry(f"an expiry {distance // 86_400} days away", (3, 1))
+    _expect(expires, Expiration, 3, "the expiry")
+    try:
+        _expect(expires.relative, bool, 0, "whether the expiry is relative")
+        _check_number(expires.time, _UINT32, 1, "the expiry")
+    except ContentError as error:
+        raise error.inside(3) from None
+    start = 0 if expires.relative else expires.time if now is None else now
+    if abs(expires.time - start) > MAX_EXPIRY_SECONDS:
+        raise AbsurdExpiry(f"an expiry {abs(expires.time - start) // 86_400} days away", (3, 1))
 
 
-def _check_extensions(extensions: Mapping[Any, Any]) -> None:
-    _expect(extensions, Mapping, (5,), "the extensions")
-    for key, value in extensions.items():
-        if isinstance(key, str):
-            if not 0 < len(key.encode(errors="surrogatepass")) < 256:
-                raise BadExtensionKey("an extension key of 0 or over 255 octets", (5,))
-        elif not isinstance(key, int) or isinstance(key, bool):
-            raise BadExtensionKey(f"an extension key that is {type(key).__name__}, not int or str,", (5,))
-        if key in _URI_KEYS:
-            _expect(value, str, (5, key), "a URI")
-        elif not isinstance(value, int | str | bytes):
-            _check_depth(value, (5, key), MAX_DEPTH - 1)
+def _check_extension(key: Any, value: Any) -> None:  # noqa: ANN401 - whatever a sender has made of them
+    if isinstance(key, str):
+        if not 0 < len(key.encode(errors="surrogatepass")) < 256:
+            raise BadExtensionKey("an extension key of 0 or over 255 octets", (5,))
+    elif not isinstance(key, int) or isinstance(key, bool):
+        raise BadExtensionKey(f"an extension key that is {type(key).__name__}, not int or str,", (5,))
+    if key in _URI_KEYS and not isinstance(value, str):
+        raise BadShape(f"a URI is {type(value).__name__}, not str,", (5, key))
+    try:
+        _check_depth(value, MAX_DEPTH - 1)
+    except ContentError as error:
+        raise error.inside(5, key) from None
 
 
-def _check_depth(value: object, steps: tuple[Any, ...], depth: int) -> None:
+def _check_depth(value: object, depth: int) -> None:
     """Refuse more than ``depth`` levels of arrays, maps and tags."""
     inner: Iterable[tuple[Any, Any]]
+    if isinstance(value, str | bytes | int):
+        return
     if isinstance(value, Mapping):
         inner = value.items()
     elif isinstance(value, list | tuple):
@@ -273,36 +288,44 @@ def _check_depth(value: object, steps: tuple[Any, ...], depth: int) -> None:
     else:
         return
     if not depth:
-        raise TooDeep(f"an extension nested more than {MAX_DEPTH} levels deep, the map of extensions included,", steps)
+        raise TooDeep(f"an extension nested more than {MAX_DEPTH} levels deep, the map of extensions included,", ())
     for step, item in inner:
-        _check_depth(item, (*steps, step), depth - 1)
+        try:
+            _check_depth(item, depth - 1)
+        except ContentError as error:
+            raise error.inside(step) from None
 
 
-def _check_part(part: Part, steps: tuple[Any, ...], depth: int, room: int) -> int:
+def _check_part(part: Part, depth: int, room: int) -> int:
     """Refuse a part outside the limits; return how many more parts there is room for after it."""
     if not depth:
-        raise TooDeep(f"a part nested more than {MAX_DEPTH} levels deep", steps)
+        raise TooDeep(f"a part nested more than {MAX_DEPTH} levels deep", ())
     if not room:
-        raise TooManyParts(f"more than {MAX_PARTS} parts", steps)
+        raise TooManyParts(f"more than {MAX_PARTS} parts", ())
     layout = _LAYOUT.get(type(part))
     if layout is None:
-        raise BadShape(f"{type(part).__name__} instead of a part", steps)
-    _check_number(part.disposition, _UINT8, (*steps, 0), "a disposition")
-    _expect(part.language, str, (*steps, 1), "a language")
+        raise BadShape(f"{type(part).__name__} instead of a part", ())
+    _check_number(part.disposition, _UINT8, 0, "a disposition")
+    _expect(part.language, str, 1, "a language")
     for step, (name, kind, limit) in enumerate(layout, start=3):
         value = getattr(part, name)
         if kind is int:
-            _check_number(value, limit, (*steps, step), name)
-        elif type(value) is not kind:
-            _expect(value, kind, (*steps, step), name)
-    room -= 1
-    if isinstance(part, MultiPart):
-        if part.semantics not in _SEMANTICS:
-            raise UnknownSemantics(f"unknown part semantics {part.semantics}", (*steps, 3))
-        if len(part.parts) < 2:
-            raise BadShape("several parts that are fewer than two", (*steps, 4))
-        for index, inner in enumerate(part.parts):
-            room = _check_part(inner, (*steps, 4, index), depth - 1, room)
+            _check_number(value, limit, step, name)
+        else:
+            _expect(value, kind, step, name)
+    return _check_parts(part, depth, room - 1) if isinstance(part, MultiPart) else room - 1
+
+
+def _check_parts(part: MultiPart, depth: int, room: int) -> int:
+    if part.semantics not in _SEMANTICS:
+        raise UnknownSemantics(f"unknown part semantics {part.semantics}", (3,))
+    if len(part.parts) < 2:
+        raise BadShape("several parts that are fewer than two", (4,))
+    for index, inner in enumerate(part.parts):
+        try:
+            room = _check_part(inner, depth - 1, room)
+        except ContentError as error:
+            raise error.inside(4, index) from None
     return room
 
 
@@ -314,34 +337,43 @@ def _content(fields: object) -> Content:
     salt, replaces, topic, expires, in_reply_to, extensions, part = _array(fields, (), 7, "a content")
     if expires is not None:
         expires = Expiration(*_array(expires, (3,), 2, "an expiry"))
-    return Content(salt, _part(part, (6,)), replaces, topic, expires, in_reply_to, extensions)
+    try:
+        return Content(salt, _part(part), replaces, topic, expires, in_reply_to, extensions)
+    except ContentError as error:
+        raise error.inside(6) from None
 
 
-def _array(value: object, steps: tuple[Any, ...], length: int, name: str) -> list[Any]:
+def _array(value: object, steps: tuple[int, ...], length: int, name: str) -> list[Any]:
     if not isinstance(value, list) or len(value) != length:
         raise BadShape(f"{name} that is not an array of {length} items", steps)
     return value
 
 
-def _part(value: object, steps: tuple[Any, ...]) -> Part:
+def _part(value: object) -> Part:
     if not isinstance(value, list) or len(value) < 3:
-        raise BadShape("a part that is not an array of at least three items", steps)
+        raise BadShape("a part that is not an array of at least three items", ())
     disposition, language, cardinality = value[:3]
     if type(cardinality) is not int or cardinality not in _KINDS:
-        raise UnknownCardinality("unknown cardinality", (*steps, 2))
+        raise UnknownCardinality("unknown cardinality", (2,))
     kind, fields = _KINDS[cardinality], value[3:]
     if len(fields) != len(_LAYOUT[kind]):
-        raise BadShape(f"a part of {len(value)} items where its kind has {len(_LAYOUT[kind]) + 3}", steps)
+        raise BadShape(f"a part of {len(value)} items where its kind has {len(_LAYOUT[kind]) + 3}", ())
     if kind is MultiPart:
-        fields = [_known(fields[0], _SEMANTICS), _parts(fields[1], (*steps, 4))]
+        fields = [_known(fields[0], _SEMANTICS), _parts(fields[1])]
     part: Part = kind(*fields, disposition=_known(disposition, _DISPOSITIONS), language=language)
     return part
 
 
-def _parts(value: object, steps: tuple[Any, ...]) -> tuple[Part, ...]:
+def _parts(value: object) -> tuple[Part, ...]:
     if not isinstance(value, list):
-        raise BadShape("parts that are not an array", steps)
-    return tuple(_part(inner, (*steps, index)) for index, inner in enumerate(value))
+        raise BadShape("parts that are not an array", (4,))
+    parts = []
+    for index, inner in enumerate(value):
+        try:
+            parts.append(_part(inner))
+        except ContentError as error:
+            raise error.inside(4, index) from None
+    return tuple(parts)
 
 
 def _known(value: Any, members: Mapping[int, Any]) -> Any:  # noqa: ANN401
