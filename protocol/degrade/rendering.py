@@ -76,11 +76,11 @@ def _choose(part: MultiPart, capabilities: Capabilities) -> Outcome:
             return outcome
     if not shown:
         return Outcome()
-    best, chosen = max(shown, key=lambda pair: (bool(pair[0].shown), pair[0].level))
+    best = max((outcome for outcome, _ in shown), key=lambda outcome: (bool(outcome.shown), outcome.level))
     first = shown[0][0]
-    if chosen is part.parts[0] or not best.shown:
+    if best is first or not best.shown or first.level is Level.FULL:
         return best
-    reasons = "; ".join(loss.text for loss in first.losses) or "the network does not have it"
+    reasons = first.refused.text if first.refused else "; ".join(loss.text for loss in first.losses)
     alternative = Loss("part", max(first.level, Level.UNSUPPORTED), f"another rendering is sent: {reasons}")
     return Outcome(shown=best.shown, losses=(alternative, *best.losses))
 
