@@ -206,7 +206,7 @@ def _counted(uri: str) -> bytes:
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
-# A check raises an error whose steps lead on from the item that it was given; its caller puts the way there before them.
+# A check raises an error whose steps lead on from the item that it was given; its caller puts the way there first.
 
 
 def check(content: Content, *, now: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Any bytes are deterministic CBOR, and then the encoding of what they decode to, or refused with a place.
+"""Any bytes are deterministic CBOR, and then the encoding of what they decode to, or refused by its own errors.
 
 ``python -m tests.fuzz.fuzz_cbor [-max_total_time=600] [CORPUS]``; needs atheris.
 """
@@ -14,9 +14,7 @@ def one_input(data: bytes) -> None:
     """Decode ``data`` and encode it again."""
     try:
         value = cbor.decode(data)
-    except cbor.CborError as error:
-        assert error.offset is not None
-        assert 0 <= error.offset <= len(data)
+    except cbor.CborError:
         return
     assert cbor.encode(value) == data
 

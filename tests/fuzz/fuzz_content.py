@@ -1,4 +1,4 @@
-"""Any bytes are a MIMI content, and then the encoding of what they decode to, or refused with a place.
+"""Any bytes are a MIMI content, and then the encoding of what they decode to, or refused by its own errors.
 
 ``python -m tests.fuzz.fuzz_content [-max_total_time=600] [CORPUS]``; needs atheris.
 """
@@ -14,8 +14,7 @@ def one_input(data: bytes) -> None:
     """Decode ``data``, encode it again, and look at everything that it says."""
     try:
         said = content.decode(data, now=1_800_000_000)
-    except (cbor.CborError, content.ContentError) as error:
-        assert "(byte " in str(error)
+    except (cbor.CborError, content.ContentError):
         return
     assert content.encode(said) == data
     assert len(content.message_id(data, "mimi://a.example/u/a", "mimi://a.example/r/b")) == 32

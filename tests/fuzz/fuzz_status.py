@@ -14,8 +14,7 @@ def one_input(data: bytes) -> None:
     """Decode ``data`` and encode it again."""
     try:
         report = status.decode(data)
-    except (cbor.CborError, status.StatusError) as error:
-        assert "(byte " in str(error)
+    except (cbor.CborError, status.StatusError):
         return
     assert status.encode(report) == data
 
