@@ -149,7 +149,10 @@ def convert(raw: object, kind: type[StructT], text: str, name: str, where: Seque
     found = list(_mismatches(raw, kind, tuple(where)))
     if found:
         raise ConfigError(tuple(f"{name}:{line_of(text, path)}: {what}" for path, what in found))
-    return msgspec.convert(raw, kind)
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:  # what only the settings' own check could see
+        raise ConfigError((f"{name}:{line_of(text, tuple(where))}: {'.'.join(where)}: {error}",)) from error
 
 
 # --- findings in words ------------------------------------------------------------------------------------------------

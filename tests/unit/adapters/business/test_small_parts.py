@@ -34,6 +34,8 @@ from adapters.contract import (
     TypingNotice,
     Webhooks,
 )
+from bridge.config import convert
+from bridge.errors import ConfigError
 from protocol.capabilities import Feature, Level
 from protocol.content import text
 from protocol.status import Status
@@ -111,6 +113,14 @@ def test_a_refusal_of_the_endpoint_is_told_in_the_apis_terms(reason: str, number
 def test_settings_that_cannot_work_are_refused_by_name(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=complaint):
         msgspec.convert({**SETTINGS, **changes}, BusinessConfig)
+
+
+def test_the_operator_is_shown_the_table_that_cannot_work() -> None:
+    text = 'domain = "x"\n[endpoint.business.account]\nwaba_id = "abc"\n'
+    with pytest.raises(ConfigError, match=r"rialto.toml:2: endpoint.business.account: 'abc' is not an id"):
+        convert(
+            {**SETTINGS, "waba_id": "abc"}, BusinessConfig, text, "rialto.toml", ("endpoint", "business", "account")
+        )
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
