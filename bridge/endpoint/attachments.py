@@ -1,7 +1,7 @@
 """The journey of an attachment: fetched where it lies, sealed, stored with the router; fetched there and opened again.
 
-Only ciphertext is ever stored with the router, and nobody is given a plaintext octet before all of it is proven genuine.
-Files are streamed through a temporary file; a small one stays in memory.
+Only ciphertext is ever stored with the router, and nobody is given a plaintext octet before all of it is proven
+genuine. Files are streamed through a temporary file; a small one stays in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import base64
 import binascii
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from typing import Any, IO
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 import aiohttp

@@ -30,7 +30,7 @@ from adapters.contract import (
 from bridge.directory import Directory
 from bridge.endpoint import retry, translate
 from bridge.endpoint.attachments import Attachments
-from bridge.endpoint.early import EarlyAliases
+from bridge.endpoint.early import EarlyAliases, InFlight
 from bridge.endpoint.ledger import Change, DeliveryRow, Ledger, MessageRow, Native, State, StatusRow
 from bridge.endpoint.metrics import Metrics
 from bridge.endpoint.outbox import Batch, Outbox
@@ -87,6 +87,7 @@ class Carrier:
         outbox: Outbox,
         attachments: Attachments,
         aliases: EarlyAliases,
+        in_flight: InFlight,
         pace: Pace,
         *,
         endpoint: str,
@@ -101,6 +102,7 @@ class Carrier:
         self._outbox = outbox
         self._attachments = attachments
         self._aliases = aliases
+        self._in_flight = in_flight
         self._pace = pace
         self._endpoint = endpoint
         self._metrics = metrics
@@ -189,12 +191,17 @@ class Carrier:
         """
         await self._pace.clear()
         asks = job.row.sending and not job.idempotent
-        async with places:
-            await self._pace.sleep(0)
-            outcome = await (self._ask(job) if asks else self._send(job))
-        match outcome:
-            case Sent():
+        with self._in_flight.sending(job.room.uri):
+            async with places:
+                await self._pace.sleep(0)
+                outcome = await (self._ask(job) if asks else self._send(job))
+            if isinstance(outcome, Sent):
                 return await self._sent(job, outcome)
+        return await self._not_sent(job, outcome, asks=asks)
+
+    async def _not_sent(self, job: _Job, outcome: Outcome | None, *, asks: bool) -> bool:
+        """Decide what becomes of a part that was not sent, or not surely; return whether there is more to do."""
+        match outcome:
             case None:
                 return await self._again(job, Retry("it did not arrive"), sending=False)
             case Permanent():

@@ -94,8 +94,7 @@ class Deliveries:
                 self._again.discard(room.uri)
                 while rows := await self._ledger.deliveries(room.uri, _PAGE):
                     for row in rows:
-                        if self._stopping:
-                            return
+                        await self._pace.sleep(0)
                         await self._deliver(room, row)
         except Stopping:
             return

@@ -15,8 +15,8 @@ from bridge.endpoint import retry
 from bridge.endpoint.attachments import Attachments
 from bridge.endpoint.carrier import Carrier
 from bridge.endpoint.delivery import Deliveries
-from bridge.endpoint.early import EarlyAliases
-from bridge.endpoint.errors import NotReplayable
+from bridge.endpoint.early import EarlyAliases, InFlight
+from bridge.endpoint.errors import EndpointError, NotReplayable
 from bridge.endpoint.inbound import Receiving
 from bridge.endpoint.keys import Keys
 from bridge.endpoint.ledger import Change, Ledger, MessageLog, MessageRow, State
@@ -128,7 +128,7 @@ class Endpoint:
         )
         self.attachments = Attachments(settings, adapter, router, clock=clock, random=random)
         self.pace = Pace()
-        aliases = EarlyAliases()
+        aliases, in_flight = EarlyAliases(), InFlight()
         who = router.endpoint
         self.reports = Reports(
             settings, adapter, directory, ledger, self.outbox, self.pace,
@@ -136,15 +136,15 @@ class Endpoint:
         )  # fmt: skip
         self.outbox.failed = self.reports.fail
         carrier = Carrier(
-            settings, adapter, directory, ledger, self.outbox, self.attachments, aliases, self.pace,
+            settings, adapter, directory, ledger, self.outbox, self.attachments, aliases, in_flight, self.pace,
             endpoint=who, metrics=metrics, clock=clock, random=random,
         )  # fmt: skip
         self.deliveries = Deliveries(
             settings, ledger, carrier, self.reports, self.pace, room=self.rooms.get, fatal=fatal
         )
         self.receiving = Receiving(
-            settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments, aliases,
-            failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
+            settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
+            aliases, in_flight, failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
         self.hearing = Hearing(
             adapter, directory, ledger, self.keys, router, self.rooms, self.outbox,
@@ -175,7 +175,7 @@ class Endpoint:
             except SignedOut as outcome:
                 wait = self.settings.retry.signed_out
                 self._action = outcome.action
-                log.error("signed out", endpoint=self.settings.name, action=outcome.action)
+                log.warning("signed out", endpoint=self.settings.name, action=outcome.action)
             else:
                 self._action = ""
                 return
@@ -210,7 +210,8 @@ class Endpoint:
 
     async def wait(self) -> None:
         """Wait for ever; raise what went wrong if the endpoint cannot go on."""
-        assert self._failure is not None, "not started"
+        if self._failure is None:
+            raise EndpointError("the endpoint has not been started")
         await asyncio.shield(self._failure)
 
     async def stop(self) -> None:
@@ -292,7 +293,7 @@ class Endpoint:
                 "rooms": len(self.rooms),
                 "last_event": self.receiving.last_event,
             }
-        if isinstance(self.adapter, Health):
+        if self._ready and isinstance(self.adapter, Health):
             found["network"] = dict(self.adapter.health())
         return found
 

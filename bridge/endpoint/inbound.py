@@ -1,7 +1,8 @@
 """From the network to the ledger: one transaction for whatever has arrived by now.
 
-A message that can be translated at once is; one that brings a file waits in the inbox until the file is fetched and sealed,
-and later ones of its conversation wait behind it. Either way it is durable before the network is told "received".
+A message that can be translated at once is; one that brings a file waits in the inbox until the file is fetched and
+sealed, and later ones of its conversation wait behind it. Either way it is durable before the network is told
+"received".
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from adapters.contract import (
 from bridge.directory import Directory
 from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments, MediaFailure, has_files
-from bridge.endpoint.early import EarlyAliases
+from bridge.endpoint.early import EarlyAliases, InFlight
 from bridge.endpoint.keys import ENDPOINT, Keys
 from bridge.endpoint.ledger import InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
 from bridge.endpoint.metrics import Metrics
@@ -51,6 +52,7 @@ from protocol.uri import UriError
 CURSOR = "adapter-cursor"
 
 _AT_ONCE = 256
+_LANDING_S = 2.0  # how long a reply may wait for the send of what it answers to return
 _LARGEST = 1_000_000  # octets of one encoded content; the router takes a little more
 
 Clock = Callable[[], int]
@@ -88,6 +90,7 @@ class Receiving:
         outbox: Outbox,
         attachments: Attachments,
         aliases: EarlyAliases,
+        in_flight: InFlight,
         *,
         failed: Callable[[Batch, Room, bytes, translate.Failure], None],
         metrics: Metrics,
@@ -104,6 +107,7 @@ class Receiving:
         self._outbox = outbox
         self._attachments = attachments
         self._aliases = aliases
+        self._in_flight = in_flight
         self._failed = failed
         self._metrics = metrics
         self._clock = clock
@@ -163,7 +167,7 @@ class Receiving:
 
     async def _accept(self, events: Sequence[Event]) -> None:
         slow = {key for key, waiting in self._backlog.items() if waiting}
-        known = dict(await self._ledger.natives(_named_by(events)))
+        known = await self._known(events)
         refused = await self._strangers(events)
         receipts = [event for event in events if isinstance(event, Receipt)]
         seen = await self._seen(receipts, known) if receipts else _Seen({}, {})
@@ -179,8 +183,22 @@ class Receiving:
         for key in taking.waiting:
             self._work_off(key)
 
+    async def _known(self, events: Sequence[Event]) -> dict[str, bytes]:
+        """Look up every native id that is named; one that is being sent just now is waited for."""
+        known = dict(await self._ledger.natives(_named_by(events)))
+        here = {event.native_id for event in events if isinstance(event, Inbound)}
+        late = set()
+        for event in events:
+            missing = [native for native in _refers_to(event) if native not in known and native not in here]
+            room = self._rooms.of(event.conversation) if missing and not isinstance(event, Alias) else None
+            if room is not None and room.uri not in late and await self._in_flight.landed(room.uri, _LANDING_S):
+                late.add(room.uri)
+        if late:
+            known = dict(await self._ledger.natives(_named_by(events)))
+        return known
+
     async def _strangers(self, events: Iterable[Event]) -> Mapping[str, Refused]:
-        """Find the conversations that nobody could be reached in; those that have a room already are not asked about."""
+        """Find the conversations in which nobody could be reached; those with a room are not asked about."""
         new = {
             event.conversation.key: event.conversation
             for event in events
@@ -473,15 +491,22 @@ class _Taking:
         self.waiting: list[str] = []
 
 
+def _refers_to(event: Event) -> Iterable[str]:
+    """The native ids of other messages that an event names."""
+    match event:
+        case Inbound():
+            return translate.references(event.message)
+        case Receipt():
+            return event.native_ids
+        case _:
+            return ()
+
+
 def _named_by(events: Iterable[Event]) -> set[str]:
     """Every native id that a batch of events names."""
     names: set[str] = set()
     for event in events:
-        if isinstance(event, Inbound):
-            names.add(event.native_id)
-            names.update(translate.references(event.message))
-        elif isinstance(event, Receipt):
-            names.update(event.native_ids)
-        elif isinstance(event, Alias):
+        names.update(_refers_to(event))
+        if isinstance(event, Inbound | Alias):
             names.add(event.native_id)
     return names

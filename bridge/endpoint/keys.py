@@ -73,7 +73,7 @@ class Keys:
         """See to it that others can claim enough KeyPackages, and a last resort. Raises ``RouterUnavailable``."""
         made: list[KeyPackageBundle] = []
         last_resort = await self._fresh_last_resort()
-        unclaimed = await router.publish((), last_resort=last_resort and last_resort.message)
+        unclaimed = await router.publish((), last_resort=None if last_resort is None else last_resort.message)
         if unclaimed < _UNCLAIMED:
             made = [self._generate() for _ in range(_BATCH)]
             await self._ledger.commit(Change(records=[_record(bundle) for bundle in made]))
@@ -116,7 +116,8 @@ class Keys:
         """Wait until it is time to ``publish`` again: a KeyPackage was used, or ``timeout`` seconds have passed."""
         self._low.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._low.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._low.wait()
 
     def spend(self, ref: bytes) -> list[Record]:
         """Forget the KeyPackage that a Welcome has used, unless it is a last resort; return what to write."""

@@ -1,8 +1,8 @@
 """The ledger: everything that an endpoint must not forget, behind an interface.
 
-An endpoint gathers the writes that belong together in a ``Change`` and commits them as one transaction; ``commit`` takes
-its place in the order of writes at the moment it is called, before its first await. Values that hold keys or plaintext
-are marked below as sealed: the engine seals them on the way in and opens them on the way out.
+An endpoint gathers the writes that belong together in a ``Change`` and commits them as one transaction, which takes its
+place in the order of writes at the moment ``commit`` is called. Values that hold keys or plaintext are marked below as
+sealed: the engine seals them on the way in and opens them on the way out.
 
 An engine is judged by ``tests/unit/endpoint/ledger_suite.py``.
 """
@@ -167,10 +167,10 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
 class Change(Struct):
     """Writes that belong together; lists of rows are written in order, ``*_done`` are deleted by id.
 
-    Rows of ``rooms``, ``natives``, ``outbox`` and ``deliveries`` replace those of the same key. ``messages`` that are in
-    the log already are left out, and so are the deliveries that came with them: a message is taken once. ``named`` sets
-    the native id of messages. ``statuses`` go to the timeline and move the message's state; the caller has checked them
-    with ``moves``.
+    Rows of ``rooms``, ``natives``, ``outbox`` and ``deliveries`` replace those of the same key. ``messages`` that are
+    in the log already are left out, and so are the deliveries that came with them: a message is taken once. ``named``
+    sets the native id of messages. ``statuses`` go to the timeline and move the message's state; the caller has
+    checked them with ``moves``.
     """
 
     forgotten: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""Contents on their way to the router: encrypted, committed, submitted in order, and encrypted again if an epoch ended.
+"""Contents on their way to the router: encrypted, committed, submitted in order, encrypted again if an epoch ended.
 
-What may leave together is gathered in a ``Batch``: its commit writes the ratchets, the envelopes and whatever else belongs
-to the same transaction, and only then are the envelopes submitted. A content for a room that is not open yet is
+What may leave together is gathered in a ``Batch``: its commit writes the ratchets, the envelopes and whatever else
+belongs to the same transaction, and only then are the envelopes submitted. A content for a room that is not open yet is
 committed without a body and encrypted when the room is. A body that was once submitted is submitted again unchanged,
 whatever has happened since, until the router says that its epoch is over: so nothing is put into a room twice.
 """
@@ -215,7 +215,8 @@ class Outbox:
         pause = _RETRY_S[0]
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), timeout=min(30.0, self._age_ms / 1000))
+                async with asyncio.timeout(min(30.0, self._age_ms / 1000)):
+                    await self._wake.wait()
             except TimeoutError:
                 self._give_up_the_old()
             self._wake.clear()
@@ -282,8 +283,8 @@ class Outbox:
             self._fail(batch, room, row, Failure("not-allowed", f"the router refused it: {answer.text}"))
 
     def _drop(self, room: Room, row: Waiting) -> None:
-        first = self._queues[room.uri].popleft()
-        assert first is row, "rows are settled in the order in which they wait"
+        if self._queues[room.uri].popleft() is not row:
+            raise RuntimeError("the router settled messages of one room out of order")
         self._count -= 1
 
     def _fail(self, batch: Batch, room: Room, row: Waiting, failure: Failure) -> None:

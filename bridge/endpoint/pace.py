@@ -29,7 +29,8 @@ class Pace:
             raise Stopping
         if seconds > 0:
             try:
-                await asyncio.wait_for(self._stop.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._stop.wait()
             except TimeoutError:
                 return
             raise Stopping

@@ -101,7 +101,7 @@ class Reports:
         self._random = random
 
     def fail(self, batch: Batch, room: Room, mimi_id: bytes, failure: Failure) -> None:
-        """Write into ``batch`` that a message of ours will never be delivered; its sender is told like of any status."""
+        """Write into ``batch`` that a message of ours will never be delivered; its sender is told as of any status."""
         report = status.encode([(mimi_id, Status.ERROR)])
         batch.change.deliveries.append(
             DeliveryRow(
@@ -122,9 +122,7 @@ class Reports:
         """Note a status report and show what is new of it. Raises ``Stopping``."""
         received = content.decode(row.content)
         failure = translate.failure_of(received)
-        part = received.part
-        assert isinstance(part, SinglePart)
-        report = dict(status.decode(part.content))
+        report = dict(status.decode(received.part.content)) if isinstance(received.part, SinglePart) else {}
         messages = await self._ledger.messages(report)
         states = await self._ledger.states(report)
         change = Change(deliveries_done=[row.id])

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from adapters.contract import Conversation, Direct
+from bridge.endpoint.errors import LedgerError
 from bridge.endpoint.ledger import Record, RoomPhase, RoomRow
 from protocol import cbor
 from protocol.mls import Group, Member, Staged
@@ -58,10 +59,17 @@ class Room:
             and self.behind <= group.epoch
         )
 
+    @property
+    def held(self) -> Group:
+        """The group. Raises ``LedgerError`` if there is none."""
+        if self.group is None:
+            raise LedgerError(f"{self.uri}: there is no group here")
+        return self.group
+
     def protect(self, content: bytes, random: Random) -> tuple[int, bytes]:
         """Encrypt; return the epoch and the MLSMessage. Only while ``open``."""
-        assert self.group is not None
-        return self.group.epoch, self.group.protect(content, random=random)
+        group = self.held
+        return group.epoch, group.protect(content, random=random)
 
     @property
     def missing(self) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """Rooms and their groups: made, joined, changed.
 
-Whoever first needs a room makes it; the router lets one endpoint win, and the others wait for its Welcome. A commit of our
-own is kept, staged, until it is known to be accepted: by the router's answer or, after a crash or a refusal, by what the
-router fans out, for of each epoch there is one commit and the fan-out shows which.
+Whoever first needs a room makes it; the router lets one endpoint win, and the others wait for its Welcome. A commit of
+our own is kept, staged, until it is known to be accepted: by the router's answer or, after a crash or a refusal, by
+what the router fans out, for of each epoch there is one commit and the fan-out shows which.
 """
 
 from __future__ import annotations
@@ -143,11 +143,12 @@ class Rooms:
     async def _establish(self, room: Room) -> None:
         pause = _RETRY_S[0]
         try:
+            event = self._settled[room.uri]
             while not await self._step(room):
-                event = self._settled[room.uri]
-                event.clear()
                 try:
-                    await asyncio.wait_for(event.wait(), timeout=pause)
+                    async with asyncio.timeout(pause):
+                        await event.wait()
+                    event.clear()
                 except TimeoutError:
                     pause = min(pause * 2, _RETRY_S[1])
         except NoSuchPerson:
@@ -170,7 +171,7 @@ class Rooms:
                 await self._announce(room)
             if room.phase is RoomPhase.MEMBER:
                 if room.pending is not None:
-                    await self._propose(room)
+                    await self._propose(room, room.pending)
                 elif room.missing:
                     await self._invite(room)
                 return room.pending is None and not room.missing
@@ -213,8 +214,7 @@ class Rooms:
 
     async def _announce(self, room: Room) -> None:
         """Ask the router for the room. It lets one endpoint make it, and answers a repeated request as before."""
-        assert room.group is not None
-        bundle = HandshakeBundle(group_info=room.group.group_info(random=self._random))
+        bundle = HandshakeBundle(group_info=room.held.group_info(random=self._random))
         answer = await self._router.update(room.uri, bundle)
         if room.phase is not RoomPhase.CREATING:
             return  # a Welcome was faster than the answer
@@ -253,21 +253,24 @@ class Rooms:
         try:
             room.pending = room.group.stage(add=packages, now=self._clock() // 1000, random=self._random)
         except mls.MlsError as error:
-            log.error("a key package that cannot be added", room=room.tag, error=str(error))
+            log.warning("a key package that cannot be added", room=room.tag, error=str(error))
             return
-        await self._store(room)
-        await self._propose(room)
-
-    async def _propose(self, room: Room) -> None:
-        """Hand the staged commit to the router. If it says no, the fan-out will show which commit it took."""
         staged = room.pending
-        assert staged is not None
+        await self._store(room)
+        if room.pending is staged:
+            await self._propose(room, staged)
+
+    async def _propose(self, room: Room, staged: mls.Staged) -> None:
+        """Hand the staged commit to the router. If it says no, the fan-out will show which commit it took."""
         bundle = HandshakeBundle(group_info=staged.group_info, commit=staged.commit, welcome=staged.welcome)
         answer = await self._router.update(room.uri, bundle)
         if room.pending is not staged:
             return  # the fan-out was faster than the answer
         if not isinstance(answer, Refusal):
-            await self._merge(room)
+            batch = self._outbox.batch()
+            self._merge(batch, room, staged)
+            await batch.commit()
+            self._outbox.wake()
         elif answer.code in (RefusalCode.WRONG_EPOCH, RefusalCode.EPOCH_TOO_OLD):
             log.info("another commit was first", room=room.tag)
         else:
@@ -275,15 +278,8 @@ class Rooms:
             room.pending = None
             await self._store(room)
 
-    async def _merge(self, room: Room) -> None:
-        batch = self._outbox.batch()
-        self._merge_into(batch, room)
-        await batch.commit()
-        self._outbox.wake()
-
-    def _merge_into(self, batch: Batch, room: Room) -> None:
-        assert room.group is not None and room.pending is not None
-        room.group.merge(room.pending)
+    def _merge(self, batch: Batch, room: Room, staged: mls.Staged) -> None:
+        room.held.merge(staged)
         room.pending = None
         self._moved(batch, room)
 
@@ -302,19 +298,18 @@ class Rooms:
 
     def on_commit(self, batch: Batch, room: Room, body: bytes) -> None:
         """Follow a commit: our own staged one, or somebody else's. Raises ``MlsError``."""
-        group = room.group
-        if group is None or mls.peek(body).epoch < group.epoch:
+        if (mls.peek(body).epoch or 0) < room.held.epoch:
             return  # made before we joined, or merged when the router answered
         if room.pending is not None and room.pending.commit == body:
-            self._merge_into(batch, room)
+            self._merge(batch, room, room.pending)
         else:
-            group.process(body, now=self._clock() // 1000)
+            room.held.process(body, now=self._clock() // 1000)
             room.pending = None
             self._moved(batch, room)
         self._nudge(room)
 
     def on_welcome(self, batch: Batch, room_uri: str, body: bytes) -> Room | None:
-        """Join by a Welcome; return the room, or None if it is not one this endpoint should be in. Raises ``MlsError``."""
+        """Join by a Welcome; return the room, None if it is not one for this endpoint. Raises ``MlsError``."""
         group = mls.Group.join(self._keys.identity, body, self._keys.bundles, now=self._clock() // 1000)
         batch.change.records += self._keys.spend(group.joined_with)
         said = description(group.context)

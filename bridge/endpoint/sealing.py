@@ -1,7 +1,7 @@
 """Sealing of ledger rows: AES-256-GCM under the ledger's key.
 
-A sealed value is ``version (1) || key id (4) || nonce (12) || ciphertext and tag``. The key id and the identity of the row
-(its table and primary key) are authenticated, so that a value copied into another row does not open there.
+A sealed value is ``version (1) || key id (4) || nonce (12) || ciphertext and tag``. The key id and the identity of the
+row (its table and primary key) are authenticated, so that a value copied into another row does not open there.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from protocol.leg import LegClass
 class PlumbedRoom(Struct, frozen=True):
     """A room that the configuration plumbs: this network's side of it is the native room ``conversation``.
 
-    ``id`` is the room's id under the domain, ``members`` the names of all its endpoints; the ``creator`` among them makes
-    it and adds the others.
+    ``id`` is the room's id under the domain, ``members`` the names of all its endpoints; the ``creator`` among them
+    makes it and adds the others.
     """
 
     id: str
@@ -43,7 +43,7 @@ class RetryLimits(Struct, frozen=True):
 
 
 class MediaLimits(Struct, frozen=True):
-    """Attachments: the largest plaintext in octets, the time for a whole fetch, and how much of one is kept in memory."""
+    """Attachments: the largest in octets, the seconds for a whole fetch, and how much of one is kept in memory."""
 
     largest: int = 2 << 30
     timeout: float = 600.0
@@ -53,9 +53,9 @@ class MediaLimits(Struct, frozen=True):
 class EndpointSettings(Struct, frozen=True, kw_only=True):
     """One endpoint.
 
-    ``name`` is its name in the configuration, ``domain`` the bridge's own, ``network`` the adapter's id, ``leg`` the class
-    that its leaves claim, ``namespaces`` the prefixes of the user URIs that it speaks for. ``parallel`` conversations
-    are delivered side by side; ``stop_timeout`` is how many seconds a graceful stop may take.
+    ``name`` is its name in the configuration, ``domain`` the bridge's own, ``network`` the adapter's id, ``leg`` the
+    class that its leaves claim, ``namespaces`` the prefixes of the user URIs that it speaks for. ``parallel``
+    conversations are delivered side by side; ``stop_timeout`` is how many seconds a graceful stop may take.
     """
 
     name: str

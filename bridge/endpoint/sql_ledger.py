@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from bridge.endpoint import tables
 from bridge.endpoint.ledger import (
@@ -356,7 +356,9 @@ def _first_steps(message: MessageRow, accepted_at: int | None) -> Iterable[Statu
         yield StatusRow(mimi_id=message.mimi_id, by="", state=State.SENT, at=accepted_at)
 
 
-def _in_batches(connection: Connection, query: Any, column: Any, values: Iterable[Any]) -> list[Row[Any]]:
+def _in_batches(
+    connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Iterable[Any]
+) -> list[Row[Any]]:
     wanted = list(values)
     rows: list[Row[Any]] = []
     for start in range(0, len(wanted), _SOME):

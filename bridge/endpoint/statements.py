@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite import insert as upsert_insert
 from sqlalchemy.sql import ClauseElement
 
@@ -17,7 +18,7 @@ class Prepared:
     """One statement, with the order in which its values stand in a row."""
 
     def __init__(self, dialect: Dialect, clause: ClauseElement, names: Sequence[str]) -> None:
-        if dialect.name == "postgresql":  # psycopg takes positions too, and rows stay tuples
+        if isinstance(dialect, PGDialect):  # psycopg takes positions too, and rows stay tuples
             dialect = type(dialect)(paramstyle="format")
         compiled = clause.compile(dialect=dialect)
         self._sql = str(compiled)

@@ -41,7 +41,7 @@ from protocol.uri import Address
 EVERYTHING = Capabilities(
     leg=LegClass.OPERATOR,
     send=Way(
-        features={feature: Level.FULL for feature in Feature},
+        features=dict.fromkeys(Feature, Level.FULL),
         files={"*/*": FileRule(level=Level.FULL)},
     ),
     idempotent_send=True,
@@ -67,8 +67,8 @@ class Taken(Struct):
 class FakeNetwork:
     """What lives on when an adapter dies."""
 
-    def __init__(self, id: str, capabilities: Capabilities = EVERYTHING) -> None:
-        self.id = id
+    def __init__(self, name: str, capabilities: Capabilities = EVERYTHING) -> None:
+        self.id = name
         self.capabilities = capabilities
         self.events: list[Event] = []
         self.more = asyncio.Event()
@@ -209,9 +209,7 @@ class Plain:
             for taken in self.network.taken:
                 if taken.key == key:
                     return Sent(taken.native_id)
-        files = []
-        for part in _files(delivery.message.part):
-            files.append(b"".join([chunk async for chunk in delivery.open(part)]))
+        files = [b"".join([chunk async for chunk in delivery.open(part)]) for part in _files(delivery.message.part)]
         native_id = f"{self.network.id}-{len(self.network.taken) + 1}"
         self.network.taken.append(
             Taken(key, delivery.conversation.key, delivery.sender, delivery.message, native_id, files)
