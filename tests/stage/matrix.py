@@ -24,7 +24,8 @@ class MatrixPerson(Person):
         self._task: asyncio.Task[None] | None = None
 
     async def arrive(self) -> None:
-        """Start to sync."""
+        """Show one's name, and start to sync."""
+        await self.client.set_displayname(self.name)
         await self.client.sync(timeout=0, full_state=True)
         self.client.add_event_callback(self._on_invite, nio.InviteMemberEvent)
         self.client.add_event_callback(self._on_event, nio.Event)
@@ -124,6 +125,8 @@ class MatrixPerson(Person):
 
     async def _read_event(self, room: nio.MatrixRoom, source: dict[str, Any]) -> Noticed | None:
         content, sender = source["content"], self.name_of(source["sender"])
+        if sender == source["sender"]:  # an occupant of a chat room has only a nickname
+            sender = room.user_name(sender) or sender
         place = room.room_id if room.room_id in self.rooms else ""
         relation = content.get("m.relates_to") or {}
 

@@ -306,6 +306,18 @@ class World:
         self._stack.push_async_callback(person.leave)
         return self._introduce(person)
 
+    async def enter_verona(self) -> dict[str, str]:
+        """Let everybody enter the plumbed room; return what each of them calls it."""
+        called = {}
+        for name, person in self.people.items():
+            if isinstance(person, XmppPerson):
+                await person.join("verona@muc.xmpp.test")
+                called[name] = "verona@muc.xmpp.test"
+            else:
+                assert isinstance(person, MatrixPerson)
+                called[name] = await person.join("#rialto_verona:hs.test")
+        return called
+
     def _introduce(self, person: XmppPerson | MatrixPerson) -> XmppPerson | MatrixPerson:
         """Let everybody know how everybody else is called on their own network."""
         self.people[person.name] = person

@@ -32,6 +32,7 @@ class XmppPerson(Person):
         self.jid, self.port = jid, port
         self.receipts: set[str] = set()
         self.rooms: set[str] = set()
+        self._sent_as: dict[str, str] = {}
         self.client = client = slixmpp.ClientXMPP(jid, password)
         client.enable_starttls, client.enable_direct_tls, client.enable_plaintext = False, False, True
         for plugin in ("xep_0030", "xep_0045", "xep_0085", "xep_0184", "xep_0199", "xep_0333", "xep_0363"):
@@ -90,7 +91,8 @@ class XmppPerson(Person):
     async def edit(self, to: str, target: str, text: str) -> None:
         """Correct (XEP-0308)."""
         message = self._message(to, text)
-        message.append(ET.Element(_REPLACE, {"id": target}))
+        # A correction names a message by the id it was sent with, even in a room (XEP-0308 section 5).
+        message.append(ET.Element(_REPLACE, {"id": self._sent_as.get(target, target)}))
         message.send()
 
     async def delete(self, to: str, target: str) -> None:
@@ -157,6 +159,7 @@ class XmppPerson(Person):
             stanza_id = xml.find(_STANZA_ID)
             if stanza_id is not None and message["body"]:
                 self.known[self._body(message)] = stanza_id.get("id", "")
+                self._sent_as[stanza_id.get("id", "")] = message["id"]
             return None
         own_id = message["id"]
         if room and (stanza_id := xml.find(_STANZA_ID)) is not None:
