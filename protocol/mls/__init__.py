@@ -13,10 +13,12 @@ from protocol.mls.group import ExternalJoin, Group
 from protocol.mls.identity import Identity, KeyPackageBundle
 from protocol.mls.members import Member, speaks_for
 from protocol.mls.messages import ContentType, Peeked, Sender, SenderType, WireFormat, peek
+from protocol.mls.outside import external_proposal, join_proposal
 from protocol.mls.public_group import AddedMember, PublicChange, PublicGroup
 from protocol.mls.receiving import Application, Processed
 from protocol.mls.staged import Staged
 from protocol.mls.state import Retention, Standing
+from protocol.mls.successor import Successor, branch, follow_again, follow_branch, start_again
 from protocol.mls.suites import Random
 
 __all__ = [
@@ -43,7 +45,14 @@ __all__ = [
     "SenderType",
     "Staged",
     "Standing",
+    "Successor",
     "WireFormat",
+    "branch",
+    "external_proposal",
+    "follow_again",
+    "follow_branch",
+    "join_proposal",
     "peek",
     "speaks_for",
+    "start_again",
 ]

@@ -1,4 +1,6 @@
-"""Everything that this MLS implementation refuses, one class a reason, each with a stable ``code``::
+"""Everything that this MLS implementation refuses: one class a reason, each with a stable ``code``.
+
+The family::
 
 MlsError
 ├── DecodeError               bytes that are not the structure they claim to be
@@ -31,7 +33,7 @@ MlsError
 │   ├── PathRequiredError     a commit without the path that its proposals call for
 │   └── PolicyError           the caller's policy hook refused
 ├── PathError                 an UpdatePath that does not fit the tree
-├── OwnMessageError            our own staged commit came back: merge it instead
+├── OwnMessageError           our own staged commit came back: merge it instead
 ├── StaleCommitError          a commit staged for an epoch that is over
 ├── PskError                  a pre-shared key that we do not hold or that is not allowed here
 ├── WelcomeError              a Welcome that is not for us or contradicts itself

@@ -12,7 +12,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from protocol.mls.codec import Reader, decode, u16, vec, vec_of
-from protocol.mls.errors import DecodeError, ExtensionError
+from protocol.mls.errors import DecodeError, ExtensionError, FramingError, InputError
 
 
 class ExtensionType(IntEnum):
@@ -136,16 +136,36 @@ def dictionary_of(extensions: Extensions) -> dict[int, bytes]:
     return {} if data is None else decode_dictionary(data)
 
 
-def encode_safe_aad(items: Mapping[int, bytes]) -> bytes:
-    """Encode a ``SafeAAD``: what components add to the authenticated data of a message."""
-    return encode_dictionary(items)
+class AuthenticatedData(Struct, frozen=True):
+    """How the authenticated data of a group's messages is made up.
 
+    In groups whose ``app_data_dictionary`` has the ``safe_aad`` component it begins with what components add to it.
+    """
 
-def split_safe_aad(authenticated_data: bytes) -> tuple[dict[int, bytes], bytes]:
-    """Split authenticated data that begins with a ``SafeAAD`` into its items and the rest."""
-    reader = Reader(authenticated_data)
-    items = decode_dictionary(vec(reader.vec()))
-    return items, authenticated_data[reader.pos :]
+    safe: bool
+
+    @classmethod
+    def of(cls, extensions: Extensions) -> AuthenticatedData:
+        """Read it off a GroupContext's extensions."""
+        return cls(Component.SAFE_AAD in dictionary_of(extensions))
+
+    def join(self, items: Mapping[int, bytes] | None, rest: bytes) -> bytes:
+        """Put components' items before the rest; ``InputError`` if the group has no place for any."""
+        if self.safe:
+            return encode_dictionary(items or {}) + rest
+        if items:
+            raise InputError("this group does not use safe authenticated data")
+        return rest
+
+    def split(self, data: bytes) -> tuple[dict[int, bytes], bytes]:
+        """Take components' items off; raises ``FramingError`` if they are missing or malformed."""
+        if not self.safe:
+            return {}, data
+        try:
+            reader = Reader(data)
+            return decode_dictionary(vec(reader.vec())), data[reader.pos :]
+        except DecodeError as error:
+            raise FramingError(f"authenticated data that does not begin as this group's does: {error}") from None
 
 
 def check_known(extensions: Extensions) -> None:

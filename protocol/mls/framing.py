@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from protocol.mls.codec import Reader, u8, u16, u32, u64, vec
 from protocol.mls.errors import DecodeError, FramingError, MembershipTagError, OwnMessageError, SenderError
+from protocol.mls.extensions import AuthenticatedData
 from protocol.mls.leaf import LeafNode
 from protocol.mls.messages import (
     Authenticated,
@@ -79,6 +80,7 @@ class Epoch:
         "_head",
         "_tbs_head",
         "_tbs_tail",
+        "aad",
         "changed",
         "leaves",
         "number",
@@ -102,6 +104,7 @@ class Epoch:
         self.sender_data, self.tree, self.leaves, self.own = sender_data, tree, leaves, own
         self.retired: int | None = None
         self.changed: Sequence[int] = ()
+        self.aad = AuthenticatedData.of(context.extensions)
         self._context = context
         self._head = vec(context.group_id) + u64(context.epoch)
         self._tbs_head = _PRIVATE_HEAD + self._head

@@ -45,8 +45,8 @@ from protocol.mls.messages import (
     encode_message,
 )
 from protocol.mls.plan import Intent, plan_commit, plan_external
-from protocol.mls.proposals import Commit, Proposal, PskId, ReInit, Update
-from protocol.mls.psk import Psks
+from protocol.mls.proposals import Commit, Proposal, PskId, PskUsage, ReInit, Update
+from protocol.mls.psk import PskKey, Psks
 from protocol.mls.receiving import Application, Processed, Receiver, describe, open_application
 from protocol.mls.staged import Staged
 from protocol.mls.state import Retention, Standing, State, enter, first_state, load
@@ -67,10 +67,18 @@ class ExternalJoin(NamedTuple):
 class Group:
     """One member's group."""
 
-    def __init__(self, identity: Identity, state: State, keep: Retention, joined_with: bytes = b"") -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        state: State,
+        keep: Retention,
+        joined_with: bytes = b"",
+        origin: PskId | None = None,
+    ) -> None:
         """Hold a state; the class methods are the ways to come by one."""
         self.identity = identity
         self.joined_with = joined_with
+        self.origin = origin
         self._state = state
         self._keep = keep
 
@@ -118,22 +126,27 @@ class Group:
         *,
         psks: Psks | None = None,
         tree: bytes | None = None,
+        continues: PskUsage | None = None,
+        distrust: Random | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
         now: int | None,
     ) -> Group:
         """Join by a Welcome that is for one of these key packages; ``joined_with`` then names it.
 
-        ``tree`` is the ratchet tree if it was sent apart from the Welcome. Our own key package must still be
+        ``tree`` is the ratchet tree if it was sent apart from the Welcome; ``continues`` is set by
+        ``protocol.mls.successor``, for Welcomes of groups that continue another. Our own key package must still be
         valid at ``now`` (unix seconds; None leaves that unjudged). Forget the bundle afterwards, unless it is a
-        last resort.
+        last resort. Pass ``distrust`` as in ``restore`` if this Welcome may have been used before, as after a
+        restored backup or with a last resort.
         """
-        joined = joining.join(identity, welcome, bundles, psks or {}, tree)
+        joined = joining.join(identity, welcome, bundles, psks or {}, tree, continues)
         lifetime = joined.bundle.package.leaf.content.lifetime
         if now is not None and lifetime is not None:
             lifetime.check(now)
         run = joined.schedule
         state = first_state(joined.view, run.secrets, run.encryption, joined.own_leaf, joined.private)
-        return cls(identity, state, keep, joined.bundle.ref)
+        group = cls(identity, state, keep, joined.bundle.ref, joined.origin)
+        return group if distrust is None else group._distrusted(distrust)
 
     @classmethod
     def join_external(
@@ -165,7 +178,7 @@ class Group:
         key = decode(external, lambda reader: reader.vec())
         shared, output = suite.kem.encapsulate(key, random(suite.hash_size))
         init = suite.export_secret(shared, b"MLS 1.0 external init secret", suite.hash_size)
-        plan = plan_external(output, replace, psk_ids, psks or {})
+        plan = plan_external(output, replace, psk_ids, psks or {}, view.aad.join(None, b""))
         made = make(Base(view, identity, init, {}, None), plan, now=now, random=random)
         following = made.next
         assert following.tree is not None  # noqa: S101 - just made
@@ -193,10 +206,12 @@ class Group:
         if state.standing != Standing.REMOVED and (leaf is None or leaf.content.signature_key != identity.public):
             raise StateError("these records belong to another identity")
         group = cls(identity, state, keep)
-        if distrust is not None:
-            state.rekey = distrust(16)
-            state.note_group()
-        return group
+        return group if distrust is None else group._distrusted(distrust)
+
+    def _distrusted(self, random: Random) -> Group:
+        self._state.rekey = random(16)
+        self._state.note_group()
+        return self
 
     # What it is
 
@@ -267,6 +282,10 @@ class Group:
         except KeyError:
             raise StateError(f"the resumption PSK of epoch {number} is not kept") from None
 
+    def resumption_psks(self) -> Mapping[int, bytes]:
+        """Return the resumption PSKs that are kept, by epoch."""
+        return dict(self._state.resumption)
+
     def export(self, label: str, context: bytes, length: int) -> bytes:
         """Derive a secret of ``length`` bytes for the application (section 8.5)."""
         exporter = self._state.secrets.exporter
@@ -314,8 +333,9 @@ class Group:
             path = True
         if token and private:
             raise RekeyRequiredError("re-key by a public commit: sending a private one would need a fresh key")
-        intent = Intent(add, remove, context, extensions, psk_ids, reinit, pending, path, private, authenticated_data)
         state = self._state
+        aad = state.view.aad.join(None, authenticated_data)
+        intent = Intent(add, remove, context, extensions, psk_ids, reinit, pending, path, private, aad)
         known = self._psks(psks)
         plan = plan_commit(state.view, state.own_leaf, intent, known)
         base = Base(state.view, self.identity, state.secrets.init, state.private, state.own_leaf)
@@ -347,7 +367,8 @@ class Group:
         view = state.view
         wire_format = WireFormat.PRIVATE if private else WireFormat.PUBLIC
         sender = Sender(SenderType.MEMBER, state.own_leaf)
-        content = FramedContent.make(self.group_id, self.epoch, sender, proposal)
+        aad = view.aad.join(None, b"")
+        content = FramedContent.make(self.group_id, self.epoch, sender, proposal, aad)
         signed = sign(view.suite, self.identity.key, wire_format, content, view.encoded_context)
         ref = view.remember(signed, None)
         state.records.put(f"p/{ref.hex()}", signed.encode())
@@ -406,12 +427,14 @@ class Group:
         *,
         random: Random,
         authenticated_data: bytes = b"",
+        safe_aad: Mapping[int, bytes] | None = None,
         block: int = 1,
         padding: int = 0,
     ) -> bytes:
         """Sign and encrypt application data for the group: an MLSMessage.
 
-        ``authenticated_data`` travels in the clear and is signed. ``block`` is how many generations to reserve when
+        ``authenticated_data`` travels in the clear and is signed; ``safe_aad`` is what components put before it, in
+        groups that use safe authenticated data. ``block`` is how many generations to reserve when
         a reservation is needed: with 1 every message has a record, with more a crash skips what is left of the
         block. ``padding`` rounds the length up to a multiple of so many octets.
         """
@@ -419,8 +442,9 @@ class Group:
         self._require_fresh()
         if not 1 <= block <= MAX_BLOCK:
             raise InputError(f"a block of {block} generations; 1 to {MAX_BLOCK} are possible")
-        key, epoch = self.identity.key, self._state.epoch
-        return epoch.seal(key, data, random, authenticated_data, block=block, padding=padding)
+        epoch = self._state.epoch
+        aad = epoch.aad.join(safe_aad, authenticated_data)
+        return epoch.seal(self.identity.key, data, random, aad, block=block, padding=padding)
 
     def unprotect(self, message: bytes, *, now: int | None = None) -> Application:
         """Decrypt and verify an application message of this epoch or of one that is still kept.
@@ -452,8 +476,9 @@ class Group:
         return encode_message(to_public(view.suite, state.secrets.membership, message, view.encoded_context))
 
     def _psks(self, given: Psks | None) -> Psks:
-        ours = {(self.group_id, epoch): key for epoch, key in self._state.resumption.items()}
-        return {**ours, **(given or {})}
+        known: dict[PskKey, bytes] = dict(given or {})
+        known.update({(self.group_id, epoch): key for epoch, key in self._state.resumption.items()})
+        return known
 
     def _require_active(self) -> None:
         if self._state.standing != Standing.ACTIVE:

@@ -21,7 +21,7 @@ from protocol.mls.errors import (
 from protocol.mls.extensions import DEFAULT_EXTENSIONS, ExtensionType, check_known, check_unique, find
 from protocol.mls.identity import Identity, KeyPackageBundle
 from protocol.mls.messages import GroupInfo, GroupSecrets, Welcome, read_message
-from protocol.mls.proposals import PskUsage
+from protocol.mls.proposals import PskId, PskUsage
 from protocol.mls.psk import Psks, psk_secret
 from protocol.mls.schedule import Schedule
 from protocol.mls.suites import CipherSuite, suite_of
@@ -40,6 +40,7 @@ class Joined(Struct, frozen=True):
     own_leaf: int
     private: dict[int, bytes]
     bundle: KeyPackageBundle
+    origin: PskId | None
 
 
 def group_info_of(message: bytes) -> GroupInfo:
@@ -92,8 +93,13 @@ def join(
     bundles: Iterable[KeyPackageBundle],
     psks: Psks,
     tree_data: bytes | None = None,
+    continues: PskUsage | None = None,
 ) -> Joined:
-    """Open a Welcome with whichever of our key packages it is for."""
+    """Open a Welcome with whichever of our key packages it is for.
+
+    ``continues`` says that the new group must continue an old one by re-initialisation or branching; without it
+    such a Welcome is refused.
+    """
     welcome = read_message(message)
     if not isinstance(welcome, Welcome):
         raise DecodeError("this message is not a Welcome")
@@ -106,7 +112,7 @@ def join(
         raise WelcomeError("a Welcome for another cipher suite than its group's")
     view = open_group_info(info, tree_data)
     check_understood(identity, view)
-    _check_usage(secrets, view)
+    origin = _origin(secrets, view, continues)
     own = _own_leaf(view.tree, bundle)
     combined = psk_secret(suite, secrets.psks, psks)
     run = schedule.run(suite, secrets.joiner_secret, combined, view.encoded_context)
@@ -114,7 +120,7 @@ def join(
     if not hmac.compare_digest(tag, info.confirmation_tag):
         raise ConfirmationTagError("the confirmation tag of a Welcome's GroupInfo is wrong")
     private = {2 * own: bundle.leaf_private} | _path_keys(view.tree, own, info.signer, secrets.path_secret)
-    return Joined(view, run, own, private, bundle)
+    return Joined(view, run, own, private, bundle, origin)
 
 
 def _open_secrets(
@@ -139,11 +145,14 @@ def _intermediate(suite: CipherSuite, secrets: GroupSecrets, psks: Psks) -> byte
     return suite.derive_secret(suite.extract(secrets.joiner_secret, combined), b"welcome")
 
 
-def _check_usage(secrets: GroupSecrets, view: View) -> None:
-    """A group that continues another begins at epoch 1, and names one reason for it."""
+def _origin(secrets: GroupSecrets, view: View, continues: PskUsage | None) -> PskId | None:
+    """Return the PSK by which a group continues another; it does so at epoch 1 and for the expected reason."""
     special = [psk for psk in secrets.psks if psk.usage in (PskUsage.REINIT, PskUsage.BRANCH)]
-    if len(special) > 1 or (special and view.context.epoch != 1):
-        raise WelcomeError("a Welcome misuses the PSK of a re-initialised or branched group")
+    if continues is None and not special:
+        return None
+    if len(special) != 1 or special[0].usage != continues or view.context.epoch != 1:
+        raise WelcomeError("a Welcome continues another group in a way that was not expected")
+    return special[0]
 
 
 def _own_leaf(tree: RatchetTree, bundle: KeyPackageBundle) -> int:

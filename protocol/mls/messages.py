@@ -1,7 +1,8 @@
-"""Messages as they travel: framed content, Welcome, GroupInfo, and the header that a relay reads (RFC 9420 section 6)."""
+"""Messages as they travel, and the header that a relay reads (RFC 9420 sections 6, 8.1 and 12.4.3)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -340,7 +341,7 @@ class Welcome(Struct, frozen=True):
 
 Message: TypeAlias = PublicMessage | PrivateMessage | Welcome | GroupInfo | KeyPackage
 
-_READERS = {
+_READERS: dict[WireFormat, Callable[[Reader], Message]] = {
     WireFormat.PUBLIC: PublicMessage.read,
     WireFormat.PRIVATE: PrivateMessage.read,
     WireFormat.WELCOME: Welcome.read,

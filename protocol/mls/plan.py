@@ -74,13 +74,14 @@ def plan_commit(view: View, own: int, intent: Intent, psks: Psks) -> Plan:
     return Plan(items, psks, path, wire_format, intent.authenticated_data, extra)
 
 
-def plan_external(kem_output: bytes, replace: int | None, psk_ids: Sequence[PskId], psks: Psks) -> Plan:
+def plan_external(kem_output: bytes, replace: int | None, psk_ids: Sequence[PskId], psks: Psks, aad: bytes) -> Plan:
     """Plan the commit by which someone joins without invitation."""
     proposals: list[Proposal] = [ExternalInit(kem_output)]
     if replace is not None:
         proposals.append(Remove(replace))
     proposals += [PreSharedKey(psk) for psk in psk_ids]
-    return Plan([(Item(one, NEW_MEMBER_COMMIT, inline=True), None) for one in proposals], psks, path=True)
+    items = [(Item(one, NEW_MEMBER_COMMIT, inline=True), None) for one in proposals]
+    return Plan(items, psks, path=True, authenticated_data=aad)
 
 
 def _fresh(intent: Intent) -> list[Proposal]:

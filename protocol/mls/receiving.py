@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -38,13 +39,17 @@ from protocol.mls.view import Followed, Policy
 
 
 class Application(Struct, frozen=True):
-    """An application message that was opened; ``epoch`` may be a past one."""
+    """An application message that was opened; ``epoch`` may be a past one.
+
+    ``safe_aad`` is what components put before the authenticated data, in groups that use that.
+    """
 
     sender: Member
     data: bytes
     authenticated_data: bytes
     epoch: int
     generation: int
+    safe_aad: Mapping[int, bytes]
 
 
 class Processed(Struct, frozen=True):
@@ -87,12 +92,13 @@ def open_application(state: State, data: bytes) -> Application:
     if not isinstance(message, PrivateMessage) or message.content_type != ContentType.APPLICATION:
         raise FramingError("this message is not an application message")
     epoch = epoch_for(state, message)
+    safe, rest = epoch.aad.split(message.authenticated_data)
     received = epoch.open(message)
     content = received.message.content
     leaf = epoch.leaves[content.sender.index]
     assert leaf is not None and isinstance(content.body, bytes)  # noqa: S101, PT018 - ``open`` saw to both
     sender = member_at(content.sender.index, leaf)
-    return Application(sender, content.body, content.authenticated_data, epoch.number, received.generation)
+    return Application(sender, content.body, rest, epoch.number, received.generation, safe)
 
 
 class Receiver:
@@ -110,6 +116,7 @@ class Receiver:
                 raise FramingError("an application message is not for process()")
             if epoch_for(state, message) is not state.epoch:
                 raise WrongEpochError(f"a handshake of epoch {message.epoch}, which is over")
+            state.epoch.aad.split(message.authenticated_data)
             return state.epoch.open(message).message
         if not isinstance(message, PublicMessage):
             raise DecodeError("this message is no handshake")

@@ -85,7 +85,7 @@ class RatchetTree:
         """Decode the ``ratchet_tree`` extension's data."""
         nodes = list(decode(data, lambda reader: reader.items(read_node)))
         if not nodes or len(nodes) % 2 == 0 or nodes[-1] is None:
-            raise TreeError("a ratchet tree ends with a node that is there, at an even place")
+            raise TreeSizeError("a ratchet tree ends with a leaf that is there")
         leaves = tm.full_size((len(nodes) + 1) // 2)
         if leaves > MAX_LEAVES:
             raise TreeSizeError(f"a tree of {leaves} leaves; {MAX_LEAVES} are the most we accept")

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from protocol.mls import treemath as tm
-from protocol.mls.errors import ParentHashError, TreeError, TreeSizeError
+from protocol.mls.errors import ParentHashError, TreeError
 from protocol.mls.leaf import LeafNode
 from protocol.mls.tree import Node, ParentNode, RatchetTree
 
 
 def check_tree(tree: RatchetTree) -> None:
-    """Refuse a tree that is deep only on paper, has odd unmerged leaves, broken parent hashes or doubled keys."""
-    check_depth(tree)
+    """Refuse a tree with odd unmerged leaves, broken parent hashes or doubled keys."""
     check_unmerged(tree)
     check_parent_hashes(tree)
     tree.check_keys()
-
-
-def check_depth(tree: RatchetTree) -> None:
-    """Refuse a tree whose right half has no leaf: it is deeper than its members need."""
-    if tree.size > 1 and not any(node is not None for node in tree.nodes[tree.size :: 2]):
-        raise TreeSizeError(f"a tree of {tree.size} leaves whose right half is empty")
 
 
 def check_unmerged(tree: RatchetTree) -> None:

@@ -25,6 +25,7 @@ from protocol.mls.errors import (
     WrongGroupError,
 )
 from protocol.mls.extensions import (
+    AuthenticatedData,
     Extensions,
     ExtensionType,
     check_known,
@@ -135,12 +136,13 @@ Policy = Callable[["View", Sequence[Item], Sender], None]
 class View:
     """A group's public state in one epoch, with the proposals that were sent in it."""
 
-    __slots__ = ("context", "encoded_context", "interim", "proposals", "suite", "tree")
+    __slots__ = ("aad", "context", "encoded_context", "interim", "proposals", "suite", "tree")
 
     def __init__(self, context: GroupContext, tree: RatchetTree, interim: bytes) -> None:
         self.suite: CipherSuite = suite_of(context.suite_id)
         self.context, self.tree, self.interim = context, tree, interim
         self.encoded_context = context.encode()
+        self.aad = AuthenticatedData.of(context.extensions)
         self.proposals: dict[bytes, Authenticated] = {}
 
     def check_place(self, content: FramedContent) -> None:
@@ -149,6 +151,7 @@ class View:
             raise WrongGroupError("a message of another group")
         if content.epoch != self.context.epoch:
             raise WrongEpochError(f"a message of epoch {content.epoch} in epoch {self.context.epoch}")
+        self.aad.split(content.authenticated_data)
 
     def verify(self, message: Authenticated) -> None:
         """Check the signature over handshake content, whoever may have sent it."""

@@ -8,7 +8,21 @@ from msgspec.structs import replace
 
 from protocol.leg import LegClass
 from protocol.mls import Group, Identity, KeyPackageBundle
+from protocol.mls.codec import vec
+from protocol.mls.framing import sign, to_public
 from protocol.mls.identity import CAPABILITIES
+from protocol.mls.messages import (
+    Authenticated,
+    ContentType,
+    FramedContent,
+    PublicMessage,
+    Sender,
+    SenderType,
+    WireFormat,
+    encode_message,
+    read_message,
+)
+from protocol.mls.proposals import Commit
 
 NOW = 1_700_000_000
 
@@ -88,3 +102,31 @@ class Drawer:
 
     def restore(self, **options):
         return Group.restore(self.identity, dict(self.records), **options)
+
+
+def forge(author, body, *, sender=None, key=None, group_id=None, epoch=None, confirmation=b"tag", membership=None):
+    """A public message as a malicious member would make it; what is not bent is as it should be."""
+    view, state = author.view, author._state
+    sender = Sender(SenderType.MEMBER, author.own_leaf) if sender is None else sender
+    where = view.context.group_id if group_id is None else group_id
+    number = view.context.epoch if epoch is None else epoch
+    content = FramedContent.make(where, number, sender, body)
+    signer = author.identity.key if key is None else key
+    signed = sign(view.suite, signer, WireFormat.PUBLIC, content, view.encoded_context)
+    tag = confirmation if isinstance(body, Commit) else None
+    message = Authenticated(WireFormat.PUBLIC, content, signed.signature, tag)
+    if membership is not None:
+        return encode_message(PublicMessage(message, membership))
+    return encode_message(to_public(view.suite, state.secrets.membership, message, view.encoded_context))
+
+
+def rewrite(author, staged, change):
+    """Our staged commit with its content changed, signed and tagged anew."""
+    authenticated = read_message(staged.commit).authenticated
+    body = change(authenticated.content.body)
+    return forge(author, body, confirmation=authenticated.confirmation_tag)
+
+
+def sealed(author, plaintext, kind=ContentType.APPLICATION, aad=b""):
+    """A private message around any plaintext."""
+    return author._state.epoch._seal(kind, vec(aad), plaintext, os.urandom, 1, 0)
