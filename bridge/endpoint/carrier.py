@@ -292,7 +292,7 @@ class Carrier:
         """Note what the network calls it; after the last part, that it is delivered."""
         self._pace.signed_out = ""
         change = Change()
-        names = (sent.native_id, *sent.aliases, *self._aliases.take(sent.native_id))
+        names = (sent.native_id, *sent.aliases, *self._aliases.settle(sent.native_id, job.row.mimi_id))
         change.natives += [Native(name, job.row.mimi_id) for name in names]
         if job.row.part == 0:
             change.named.append((job.row.mimi_id, sent.native_id))

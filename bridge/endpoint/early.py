@@ -6,25 +6,40 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Any
 
 _MOST = 2048
 
 
 class EarlyAliases:
-    """Second names of messages whose first name is not known yet; the oldest are forgotten when there are too many."""
+    """Second names of messages whose first name may not be in the ledger yet; the oldest are forgotten.
+
+    ``settle`` is called when a first name is queued to be written, ``note`` when a second one finds no first: whichever
+    comes first, the two find one another.
+    """
 
     def __init__(self) -> None:
         self._aliases: OrderedDict[str, list[str]] = OrderedDict()
+        self._settled: OrderedDict[str, bytes] = OrderedDict()
 
-    def note(self, native_id: str, alias: str) -> None:
-        """Remember that ``native_id``, unknown so far, is also called ``alias``."""
-        self._aliases.setdefault(native_id, []).append(alias)
-        if len(self._aliases) > _MOST:
-            self._aliases.popitem(last=False)
+    def note(self, native_id: str, alias: str) -> bytes | None:
+        """Return the message that ``native_id`` has just become the name of, or else remember its ``alias``."""
+        settled = self._settled.get(native_id)
+        if settled is None:
+            self._aliases.setdefault(native_id, []).append(alias)
+            _forget_the_oldest(self._aliases)
+        return settled
 
-    def take(self, native_id: str) -> list[str]:
-        """Return, and forget, what else ``native_id`` is called."""
+    def settle(self, native_id: str, mimi_id: bytes) -> list[str]:
+        """Say what ``native_id`` names; return what else it is called, as far as that has been heard."""
+        self._settled[native_id] = mimi_id
+        _forget_the_oldest(self._settled)
         return self._aliases.pop(native_id, [])
+
+
+def _forget_the_oldest(names: OrderedDict[str, Any]) -> None:
+    if len(names) > _MOST:
+        names.popitem(last=False)
 
 
 class InFlight:

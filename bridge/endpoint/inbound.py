@@ -325,7 +325,7 @@ class Receiving:
     def _log(
         self, batch: Batch, event: Inbound, room: Room, posted: translate.Posted, known: Mapping[str, bytes]
     ) -> None:
-        for native in (event.native_id, *event.aliases, *self._aliases.take(event.native_id)):
+        for native in (event.native_id, *event.aliases, *self._aliases.settle(event.native_id, posted.mimi_id)):
             batch.change.natives.append(Native(native, posted.mimi_id))
             if isinstance(known, dict):
                 known[native] = posted.mimi_id
@@ -452,10 +452,8 @@ class Receiving:
         )
 
     def _take_alias(self, taking: _Taking, event: Alias) -> None:
-        mimi_id = taking.known.get(event.native_id)
-        if not mimi_id:
-            self._aliases.note(event.native_id, event.alias)  # its send has not returned yet, or it is in the inbox
-        else:
+        mimi_id = taking.known.get(event.native_id) or self._aliases.note(event.native_id, event.alias)
+        if mimi_id:
             taking.batch.change.natives.append(Native(event.alias, mimi_id))
             taking.known[event.alias] = mimi_id
 
