@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from protocol import cbor, extensions, status
+from protocol import cbor, content, extensions, status
 from protocol.attachment import Sealer
 from protocol.content import (
     HTML,
@@ -74,13 +74,12 @@ EXAMPLES: dict[str, Content] = {
     ),
     "edit": Content(salt(3), text("Wherefore art thou Romeo, Romeo?"), replaces=ORIGINAL_ID, extensions=by(JULIET)),
     "reaction": REACTION,
-    "several reactions": Content(salt(5), reaction("❤", "🥳"), in_reply_to=ORIGINAL_ID, extensions=by(ROMEO)),
-    "reaction withdrawn": Content(
-        salt(6), WITHDRAWN, replaces=REACTION_ID, in_reply_to=ORIGINAL_ID, extensions=by(ROMEO)
-    ),
-    "deletion": Content(salt(7), NullPart(), replaces=ORIGINAL_ID, extensions=by(JULIET)),
     "vanishing": Content(
         salt(8), text("Burn this letter."), expires=Expiration(relative=True, time=3600), extensions=by(JULIET)
+    ),
+    "deletion": Content(salt(7), NullPart(), replaces=ORIGINAL_ID, extensions=by(JULIET)),
+    "reaction withdrawn": Content(
+        salt(6), WITHDRAWN, replaces=REACTION_ID, in_reply_to=ORIGINAL_ID, extensions=by(ROMEO)
     ),
     "attachment": Content(salt(9), attached(), extensions=by(ROMEO)),
     "link to a conference": Content(
@@ -115,6 +114,7 @@ EXAMPLES: dict[str, Content] = {
         ),
         extensions=by(ROMEO),
     ),
+    "several reactions": Content(salt(5), reaction("❤", "🥳"), in_reply_to=ORIGINAL_ID, extensions=by(ROMEO)),
     "all extensions": Content(
         salt(14),
         text("A rose by any other name"),
@@ -214,6 +214,12 @@ def test_the_page_shows_every_example_as_the_code_encodes_it() -> None:
 def test_the_page_lists_every_extension(row: extensions.Extension) -> None:
     key = f"`{row.key}`" if isinstance(row.key, str) else str(row.key)
     assert f"| {key} | {row.name} | {row.setter} | {row.meaning} |" in PAGE.read_text()
+
+
+def test_the_page_lists_every_refusal() -> None:
+    family = cbor.CborError.__subclasses__() + content.ContentError.__subclasses__()
+    listed = re.findall(r"`((?:cbor|content)-[a-z0-9-]+)`", PAGE.read_text())
+    assert sorted(listed) == sorted(error.code for error in family)
 
 
 if __name__ == "__main__":
