@@ -51,6 +51,11 @@ _STATUSES: Mapping[Status, tuple[str, ...]] = {
     Status.ERROR: ("failed",),
 }
 
+_TOLD: Mapping[wamid.Kind, frozenset[str]] = {
+    wamid.Kind.BUSINESS: frozenset({"sent", "delivered", "read", "failed"}),
+    wamid.Kind.BUSINESS_REACTION: frozenset({"sent", "failed"}),
+}
+
 
 class Business:
     """One business account: the adapter's five methods, and Receipts, Media, Webhooks and Health."""
@@ -252,13 +257,13 @@ class Business:
 
 
 def _words(update: StatusUpdate) -> tuple[str, ...]:
-    """What the Cloud API says of a message that has come so far; of a reaction, only that it was sent."""
-    words = _STATUSES.get(update.status, ())
+    """What the program is told of a message that has come so far."""
     try:
         kind = wamid.parse(update.native_id).kind
     except BusinessError as error:
         raise Permanent(Reason.UNSUPPORTED, str(error)) from error
-    return words if kind is wamid.Kind.BUSINESS else tuple(each for each in words if each in {"sent", "failed"})
+    told = _TOLD.get(kind, frozenset())
+    return tuple(word for word in _STATUSES.get(update.status, ()) if word in told)
 
 
 def _external(part: Part) -> ExternalPart | None:

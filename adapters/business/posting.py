@@ -136,7 +136,8 @@ class Posting:
         async with self._reacting:
             if former := await self._store.get(key):
                 withdrawal = Message(part=NullPart(), replaces=former.decode())
-                await self._say(number, person, _new_id(person, wamid.Kind.BUSINESS_REACTION), withdrawal)
+                said_of_it = _new_id(person, wamid.Kind.TACIT) if reaction.emoji else said
+                await self._say(number, person, said_of_it, withdrawal)
                 await self._store.delete(key)
             if reaction.emoji:
                 await self._say(number, person, said, codec.to_message(send), send.opaque)

@@ -35,6 +35,8 @@ class Kind(IntEnum):
     """A customer's reaction: its id carries the id of the message it reacts to."""
     BUSINESS_REACTION = 4
     """The business's reaction: of these the Cloud API says that they were sent, and nothing more."""
+    TACIT = 5
+    """What we say on the business's behalf: its program does not know of it and hears nothing about it."""
 
 
 class Wamid(Struct, frozen=True):

@@ -211,8 +211,12 @@ def _announce(shop: Any, callback: str) -> None:
         time.sleep(0.1)
 
 
+_speaking = threading.Lock()  # pywa works on several messages side by side
+
+
 def _say(**record: object) -> None:
-    print(json.dumps(record), flush=True)
+    with _speaking:
+        print(json.dumps(record), flush=True)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -140,6 +140,23 @@ async def test_of_a_reaction_only_that_it_was_sent_is_told(host: Host, receiver:
     assert [value["statuses"][0]["status"] for value in receiver.values[1:]] == ["sent"]
 
 
+async def test_what_was_said_on_the_programs_behalf_is_not_reported(host: Host, receiver: Receiver) -> None:
+    question = await host.says("Roses?")
+    for emoji in ("🌹", "🌷", ""):
+        body = {
+            "messaging_product": "whatsapp",
+            "to": JULIET.address.id,
+            "type": "reaction",
+            "reaction": {"message_id": question.native_id, "emoji": emoji},
+        }
+        await receiver.call("POST", f"/{PHONE}/messages", json=body)
+    rose, rose_withdrawn, tulip, tulip_withdrawn = [each.native_id for each in host.of(Inbound)]
+    for native in (rose, rose_withdrawn, tulip, tulip_withdrawn):
+        await host.reports(native, Status.DELIVERED)
+    told = [value["statuses"][0]["id"] for value in receiver.values[1:]]
+    assert told == [rose, tulip, tulip_withdrawn]
+
+
 async def test_a_program_that_answers_before_it_acknowledges_is_not_kept_waiting(
     host: Host, receiver: Receiver
 ) -> None:
