@@ -70,15 +70,19 @@ def _longest(text: str, limit: int, unit: Unit) -> int:
     return taken
 
 
-_ENDS: Final = (regex.compile(r"\n\s*\n"), regex.compile(r"\n"), regex.compile(r"\s+"))
+_PARAGRAPH, _LINE, _WORD = (regex.compile(end) for end in (r"\n\s*\n", r"\n", r"\s+"))
 
 
 def _cut(text: str, room: int) -> int:
     """Return where to cut the first ``room`` code points of ``text``."""
-    if text[room : room + 1].isspace():
-        return room
-    for end in _ENDS:
-        last = max((found.end() for found in end.finditer(text, 0, room)), default=0)
-        if last > room // 2:
+    for end in (_PARAGRAPH, _LINE):
+        if (last := _last(end, text, room)) > room // 2:
             return last
-    return room
+    if text[room].isspace():
+        return room
+    last = _last(_WORD, text, room)
+    return last if last > room // 2 else room
+
+
+def _last(end: regex.Pattern[str], text: str, room: int) -> int:
+    return max((found.end() for found in end.finditer(text, 0, room)), default=0)
