@@ -1,0 +1,117 @@
+"""An operator asks a running daemon; a stranger learns nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from bridge.api.app import Api, KeyView, MessageView, RoomView
+from bridge.api.metrics import Figures
+
+TOKEN = "t" * 40
+ID = "01" * 32
+
+
+class Endpoint:
+    """One endpoint with one parked message."""
+
+    def __init__(self) -> None:
+        self.replayed: list[str] = []
+
+    async def messages(self, *, limit: int, room: str, state: str) -> Sequence[MessageView]:
+        if state not in ("", "parked"):
+            raise ValueError(f"state: '{state}' is none of queued, parked")
+        return [MessageView(ID, "mimi://b.example/r/1", "out", "mimi://b.example/u/xmpp~a", 1, "parked", parked=True)]
+
+    async def message(self, id: str) -> MessageView | None:
+        return (await self.messages(limit=1, room="", state=""))[0] if id == ID else None
+
+    async def replay(self, id: str) -> bool:
+        self.replayed.append(id)
+        return id == ID
+
+    async def rooms(self) -> Sequence[RoomView]:
+        return []
+
+    def key(self) -> KeyView:
+        return KeyView("xmpp", "mimi://b.example/d/xmpp", "ab" * 32, 2, "re-encrypted at the operator")
+
+
+class Asked:
+    """A client of the interface, with or without the right token."""
+
+    def __init__(self, server: TestServer, http: aiohttp.ClientSession) -> None:
+        self.server, self.http = server, http
+
+    async def __call__(self, method: str, path: str, token: str = TOKEN) -> tuple[int, object]:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self.http.request(method, self.server.make_url(path), headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None) if path != "/metrics" else await answer.text()
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Asked]:
+    figures = Figures()
+    figures.of("xmpp").count("received", 3)
+    ready = {"ready": True}
+    api = Api(lambda: {"xmpp": ready}, figures)
+    api.add("xmpp", Endpoint(), TOKEN)
+    async with TestServer(api.app) as server, aiohttp.ClientSession() as http:
+        asked = Asked(server, http)
+        asked.ready = ready  # type: ignore[attr-defined]
+        yield asked
+
+
+async def test_health_says_which_part_is_not_ready(ask: Asked) -> None:
+    assert await ask("GET", "/healthz", "") == (200, {"status": "ready", "parts": {"xmpp": {"ready": True}}})
+    ask.ready["ready"] = False  # type: ignore[attr-defined]
+    status, body = await ask("GET", "/healthz", "")
+    assert status == 503
+    assert body == {"status": "not ready", "parts": {"xmpp": {"ready": False}}}
+
+
+async def test_figures_are_named_and_labelled(ask: Asked) -> None:
+    status, text = await ask("GET", "/metrics", "")
+    assert status == 200
+    assert 'rialto_received_total{endpoint="xmpp"} 3.0' in str(text)
+    assert 'rialto_parked_total{endpoint="xmpp"} 0.0' in str(text)
+
+
+async def test_a_parked_message_is_listed_shown_and_replayed(ask: Asked) -> None:
+    status, listed = await ask("GET", "/v1/endpoints/xmpp/messages?state=parked")
+    assert status == 200
+    assert isinstance(listed, list)
+    assert listed[0]["id"] == ID
+    assert (await ask("GET", f"/v1/endpoints/xmpp/messages/{ID}"))[0] == 200
+    assert await ask("POST", f"/v1/endpoints/xmpp/messages/{ID}/replay") == (200, {"replayed": ID})
+    assert (await ask("POST", "/v1/endpoints/xmpp/messages/02/replay"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        ("/v1/endpoints/xmpp/rooms", "wrong", 401),
+        ("/v1/endpoints/matrix/rooms", TOKEN, 401),
+        ("/v1/endpoints/xmpp/messages?limit=0", TOKEN, 400),
+        ("/v1/endpoints/xmpp/messages?state=lost", TOKEN, 400),
+        ("/v1/endpoints/xmpp/messages/02", TOKEN, 404),
+        ("/nowhere", TOKEN, 404),
+    ],
+)
+async def test_what_is_wrong_is_said_in_one_shape(ask: Asked, path: str, token: str, status: int) -> None:
+    answered, body = await ask("GET", path, token)
+    assert answered == status
+    assert isinstance(body, dict)
+    assert set(body) == {"code", "text"}
+
+
+def test_the_specification_names_every_route() -> None:
+    api = Api(dict, Figures())
+    routes = {route.resource.canonical for route in api.app.router.routes() if route.resource is not None}
+    specified = re.findall(r"^  (/\S*):$", (Path(__file__).parents[3] / "specs/openapi.yaml").read_text(), re.MULTILINE)
+    assert routes == set(specified)
