@@ -52,9 +52,12 @@ def domain_name(text: str) -> str:
     if _ASCII_DOMAIN.fullmatch(name) and "xn--" not in name.lower():
         return name.lower()
     try:
-        return idna.decode(idna.encode(name, uts46=True))
+        prepared = idna.decode(idna.encode(name, uts46=True))
     except (idna.IDNAError, UnicodeError):
-        raise UriError(f"no domain name: {text[:200]!r}") from None
+        prepared = ""
+    if not prepared or prepared.endswith("."):
+        raise UriError(f"no domain name: {text[:200]!r}")
+    return prepared
 
 
 def mxid(text: str) -> str:

@@ -72,6 +72,8 @@ def test_a_jid_has_one_spelling(written: str, spelt: str) -> None:
         "a@[fe80::1%eth0]",
         "a@[]",
         "a@.",
+        "a@b..",
+        "a@b\u3002.",
     ],
 )
 def test_what_is_no_jid(text: str) -> None:
