@@ -83,7 +83,7 @@ class RouterServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port. Raises ``OSError`` if the address is taken."""
-        self._runner = web.AppRunner(self.app, access_log=None, handler_cancellation=True)
+        self._runner = web.AppRunner(self.app, access_log=None, handler_cancellation=True, shutdown_timeout=5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()
