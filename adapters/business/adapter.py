@@ -17,7 +17,7 @@ from adapters.business import codec, wamid
 from adapters.business.api import Api
 from adapters.business.config import BusinessConfig, Number, Subscriber
 from adapters.business.errors import BusinessError, MediaRefused, failure
-from adapters.business.files import File, bare
+from adapters.business.files import ANYTHING, File, bare
 from adapters.business.identity import Identities
 from adapters.business.inbox import Inbox
 from adapters.business.links import Links
@@ -225,7 +225,7 @@ class Business:
             incoming = await self._media.receive(delivery.open(part), self._config.limits.media_bytes)
             return await self._media.keep(
                 incoming,
-                mime=bare(part.content_type),
+                mime=bare(part.content_type) or ANYTHING,
                 owner=number.phone_number_id,
                 lifetime=CUSTOMER_LIFETIME,
                 name=part.filename,

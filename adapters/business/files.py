@@ -6,6 +6,7 @@ belongs to, whatever its exact type and size.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -14,7 +15,10 @@ from msgspec import Struct
 
 from adapters.business.errors import MediaRefused
 
+ANYTHING: Final = "application/octet-stream"
+"""The type of a file of which nothing is known."""
 _MB: Final = 1 << 20
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}")
 
 
 class FileKind(StrEnum):
@@ -60,8 +64,9 @@ RULES: Final[Mapping[FileKind, Rule]] = {
 
 
 def bare(mime: str) -> str:
-    """Return a media type without its parameters, in lower case."""
-    return mime.partition(";")[0].strip().lower()
+    """Return a media type without its parameters, in lower case; '' if it is none."""
+    name = mime.partition(";")[0].strip().lower()
+    return name if _MEDIA_TYPE.fullmatch(name) else ""
 
 
 def kind_of(mime: str) -> FileKind:

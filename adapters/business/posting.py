@@ -12,7 +12,7 @@ from typing import Any, Final
 from adapters.business import codec, wamid
 from adapters.business.config import BusinessConfig, Number
 from adapters.business.errors import InvalidParameter
-from adapters.business.files import RULES, File, bare, check
+from adapters.business.files import ANYTHING, RULES, File, bare, check
 from adapters.business.identity import Identities, Person
 from adapters.business.inbox import Inbox
 from adapters.business.links import Links
@@ -160,7 +160,7 @@ class Posting:
             incoming = await self._media.receive(fetched.chunks(), limit)
         return await self._media.keep(
             incoming,
-            mime=bare(fetched.mime),
+            mime=bare(fetched.mime) or ANYTHING,
             owner=number.phone_number_id,
             lifetime=LINK_LIFETIME,
             name=fetched.name[:240],

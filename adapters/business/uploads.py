@@ -9,10 +9,11 @@ from typing import Final
 from aiohttp import BodyPartReader, hdrs, web
 
 from adapters.business.errors import BadParameter, MediaRefused
-from adapters.business.files import File, bare, size_limit
+from adapters.business.files import ANYTHING, File, bare, size_limit
 from adapters.business.media import UPLOAD_LIFETIME, Incoming, MediaStore
 
 _FIELD_OCTETS: Final = 4096
+_MOST_PARTS: Final = 16
 _CHUNK: Final = 64 << 10
 
 
@@ -24,6 +25,7 @@ class Upload:
         self._owner = owner
         self._limit = limit
         self._fields: dict[str, str] = {}
+        self._parts = 0
         self._file: Incoming | None = None
         self._stated = ""
         self._name = ""
@@ -48,6 +50,9 @@ class Upload:
     async def _take(self, part: object) -> None:
         if not isinstance(part, BodyPartReader):
             raise BadParameter("a multipart body within the multipart body")
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise BadParameter(f"more than {_MOST_PARTS} parts")
         if part.name != "file":
             self._fields[part.name or ""] = (await _field(part)).decode(errors="replace")
             return
@@ -62,11 +67,13 @@ class Upload:
             raise BadParameter("messaging_product: must be 'whatsapp'")
         if self._file is None:
             raise BadParameter("file: is missing")
-        mime = bare(self._fields.get("type", "")) or bare(self._stated)
-        if mime in {"", "application/octet-stream"}:
-            mime = mimetypes.guess_type(self._name)[0] or "application/octet-stream"
-        if "/" not in mime or not mime.isascii() or len(mime) > 127:
+        stated = self._fields.get("type", "")
+        mime = bare(stated)
+        if stated and not mime:
             raise BadParameter("type: is not a media type")
+        mime = mime or bare(self._stated) or ANYTHING
+        if mime == ANYTHING:
+            mime = mimetypes.guess_type(self._name)[0] or ANYTHING
         if self._file.size > size_limit(mime):
             raise MediaRefused(f"{mime}: {self._file.size} octets, where {size_limit(mime)} are allowed")
         return await self._media.keep(

@@ -13,7 +13,8 @@ from aiohttp import FormData, MultipartWriter
 
 from adapters.business.config import Limits
 from adapters.business.media import UPLOAD_LIFETIME
-from adapters.contract import Inbound
+from adapters.contract import Inbound, Message, Permanent
+from protocol.content import ExternalPart
 from tests.scenarios.business.host import JULIET, PHONE, SECOND_PHONE, WABA, Host
 from tests.scenarios.business.receiver import Receiver
 
@@ -166,6 +167,10 @@ async def test_an_upload_says_what_is_wrong_with_it(host: Host, receiver: Receiv
     assert await upload(_form(mime="not a type")) == (400, 100)
     assert await upload(_form(file=b"x" * 200_001)) == (400, 131053)
     assert await upload(_form(file=b"x" * 1_000_000)) in {(413, 100), (400, 131053)}
+    assert await upload(_form(mime="image/png\r\nX-Injected: yes")) == (400, 100)
+    assert await upload(_form(note="x" * 5000)) == (400, 100)
+    assert await upload(_form(notes=20)) == (400, 100)
+    assert await upload(_form(files=2)) == (400, 100)
     with MultipartWriter("form-data") as nested, MultipartWriter("mixed") as inner:
         inner.append("x")
         nested.append(inner).set_content_disposition("form-data", name="file")
@@ -198,6 +203,54 @@ async def test_a_file_is_for_its_own_number_and_its_own_time(host: Host, receive
     assert (await receiver.call("POST", MESSAGES, json=picture))[1]["error"]["code"] == 131009
 
 
+async def test_the_type_of_an_upload_is_guessed_from_its_name(host: Host, receiver: Receiver) -> None:
+    form = FormData({"messaging_product": "whatsapp"})
+    form.add_field("file", b"rose", filename="rose.png", content_type="application/octet-stream")
+    _, uploaded = await receiver.call("POST", f"/v23.0/{PHONE}/media", data=form)
+    _, described = await receiver.call("GET", f"/{uploaded['id']}")
+    assert described["mime_type"] == "image/png"
+
+
+async def test_a_defect_of_ours_is_answered_in_the_apis_shape_too(host: Host, receiver: Receiver) -> None:
+    async def broken(key: str) -> bytes | None:
+        raise OSError(f"the disk is gone, and {key} with it")
+
+    host.store.get = broken  # type: ignore[method-assign]
+    status, said = await receiver.call("POST", MESSAGES, json=HELLO)
+    assert (status, _said(said)["code"]) == (500, 131000)
+    assert "disk" not in json.dumps(said)
+
+
+async def test_a_callback_needs_a_url_and_a_verify_token(host: Host, receiver: Receiver) -> None:
+    for wanted in ({"override_callback_uri": receiver.url}, {"override_callback_uri": "ftp://x", "verify_token": "x"}):
+        status, said = await receiver.call("POST", f"/v23.0/{WABA}/subscribed_apps", json=wanted)
+        assert (status, _said(said)["code"]) == (400, 100)
+
+
+async def test_a_file_that_is_gone_before_the_endpoint_fetched_it_fails_for_good(host: Host, tmp_path: Path) -> None:
+    part = ExternalPart(content_type="image/png", url="media:424242")
+    with pytest.raises(Permanent):
+        [chunk async for chunk in host.adapter.fetch(part)]
+
+
+async def test_a_customers_file_over_the_limit_fails_for_good(host: Host, receiver: Receiver) -> None:
+    host.files["cid:1"] = bytes(200_001)
+    with pytest.raises(Permanent) as refused:
+        await host.says(Message(ExternalPart(content_type="image/png", url="cid:1")))
+    assert refused.value.reason == "media-too-large"
+    assert receiver.received == []
+
+
+async def test_a_customers_file_with_a_strange_type_is_just_a_file(host: Host, receiver: Receiver) -> None:
+    host.files["cid:1"] = b"?"
+    await host.says(Message(ExternalPart(content_type="what\r\never", url="cid:1")))
+    document = receiver.values[0]["messages"][0]["document"]
+    assert document["mime_type"] == "application/octet-stream"
+    _, described = await receiver.call("GET", f"/{document['id']}")
+    async with receiver.session.get(described["url"]) as response:
+        assert (response.status, await response.read()) == (200, b"?")
+
+
 async def test_the_token_can_be_asked_about(host: Host, receiver: Receiver) -> None:
     status, body = await receiver.call("GET", "/v21.0/debug_token?input_token=x")
     assert (status, body["data"]["is_valid"], body["data"]["app_id"]) == (200, True, "3001")
@@ -221,11 +274,21 @@ async def test_the_app_subscription_can_be_listed_and_dropped(host: Host, receiv
     assert host.adapter.health()["without_callback"] == ["shop", "annex"]
 
 
-def _form(*, product: str | None = "whatsapp", file: bytes | None = b"rose", mime: str = "application/pdf") -> FormData:
+def _form(
+    *,
+    product: str | None = "whatsapp",
+    file: bytes | None = b"rose",
+    mime: str = "application/pdf",
+    note: str = "a form needs a field",
+    notes: int = 1,
+    files: int = 1,
+) -> FormData:
     form = FormData()
-    form.add_field("note", "a form needs a field")
-    if file is not None:
-        form.add_field("file", file, filename="rose.bin", content_type="application/octet-stream")
+    for _ in range(notes):
+        form.add_field("note", note)
+    for _ in range(files):
+        if file is not None:
+            form.add_field("file", file, filename="rose.bin", content_type="application/octet-stream")
     if product is not None:
         form.add_field("messaging_product", product)
     form.add_field("type", mime)
