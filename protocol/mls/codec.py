@@ -14,6 +14,7 @@ from protocol.mls.errors import DecodeError, LengthError
 T = TypeVar("T")
 
 MAX_VECTOR = (1 << 30) - 1
+_SHORT = [bytes((size,)) for size in range(0x40)]
 
 
 def u8(value: int) -> bytes:
@@ -49,7 +50,8 @@ def varint(value: int) -> bytes:
 
 def vec(data: bytes) -> bytes:
     """Encode ``opaque data<V>``: its length, then the bytes."""
-    return varint(len(data)) + data
+    size = len(data)
+    return (_SHORT[size] if size < 0x40 else varint(size)) + data
 
 
 def vec_of(items: Iterable[bytes]) -> bytes:
@@ -82,7 +84,11 @@ class Reader:
 
     def u8(self) -> int:
         """Read an unsigned 8-bit integer."""
-        return self.take(1)[0]
+        start = self.pos
+        if start >= self.end:
+            raise LengthError(f"an octet wanted at offset {start}, and none left")
+        self.pos = start + 1
+        return self.data[start]
 
     def u16(self) -> int:
         """Read an unsigned 16-bit integer."""
@@ -112,7 +118,15 @@ class Reader:
 
     def vec(self) -> bytes:
         """Read ``opaque<V>``."""
-        return self.take(self.varint())
+        start = self.pos
+        size = self.data[start] if start < self.end else 0x40
+        if size >= 0x40:
+            return self.take(self.varint())
+        stop = start + 1 + size
+        if stop > self.end:
+            raise LengthError(f"a vector of {size} bytes at offset {start}, {self.end - start - 1} left")
+        self.pos = stop
+        return self.data[start + 1 : stop]
 
     def sub(self) -> Reader:
         """Return a reader over the contents of the next vector, and step over it."""

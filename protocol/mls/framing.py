@@ -15,6 +15,7 @@ from protocol.mls.codec import Reader, u8, u16, u32, u64, vec
 from protocol.mls.errors import DecodeError, FramingError, MembershipTagError, OwnMessageError, SenderError
 from protocol.mls.extensions import AuthenticatedData
 from protocol.mls.leaf import LeafNode
+from protocol.mls.members import Member, member_at
 from protocol.mls.messages import (
     Authenticated,
     ContentType,
@@ -78,6 +79,7 @@ class Epoch:
     __slots__ = (
         "_context",
         "_head",
+        "_members",
         "_tbs_head",
         "_tbs_tail",
         "aad",
@@ -105,6 +107,7 @@ class Epoch:
         self.retired: int | None = None
         self.changed: Sequence[int] = ()
         self.aad = AuthenticatedData.of(context.extensions)
+        self._members: dict[int, Member] = {}
         self._context = context
         self._head = vec(context.group_id) + u64(context.epoch)
         self._tbs_head = _PRIVATE_HEAD + self._head
@@ -159,9 +162,19 @@ class Epoch:
 
     def _sender_data_key(self, ciphertext: bytes) -> tuple[bytes, bytes]:
         suite = self.suite
-        sample = ciphertext[: suite.hash_size]
-        key = suite.expand_with_label(self.sender_data, b"key", sample, suite.key_size)
-        return key, suite.expand_with_label(self.sender_data, b"nonce", sample, suite.nonce_size)
+        sample = vec(ciphertext[: suite.hash_size])
+        key = suite.expand(self.sender_data, suite.key_info + sample, suite.key_size)
+        return key, suite.expand(self.sender_data, suite.nonce_info + sample, suite.nonce_size)
+
+    def member(self, index: int) -> Member:
+        """Describe the member that a message of this epoch came from."""
+        known = self._members.get(index)
+        if known is None:
+            leaf = self.leaves[index]
+            if leaf is None:
+                raise SenderError(f"leaf {index} is blank")
+            known = self._members[index] = member_at(index, leaf)
+        return known
 
     def open(self, message: PrivateMessage) -> Received:
         """Decrypt a message, check its signature, and only then delete its key."""

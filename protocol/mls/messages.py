@@ -40,6 +40,10 @@ class ContentType(IntEnum):
     COMMIT = 3
 
 
+_CONTENT_TYPES: tuple[ContentType, ...] = (ContentType.APPLICATION, *ContentType)
+_WIRE_FORMATS: tuple[WireFormat, ...] = (WireFormat.PUBLIC, *WireFormat)
+
+
 class SenderType(IntEnum):
     """Who sent framed content."""
 
@@ -80,7 +84,7 @@ def read_content_type(reader: Reader) -> ContentType:
     number = reader.u8()
     if not 1 <= number <= 3:
         raise DecodeError(f"content type {number} does not exist")
-    return ContentType(number)
+    return _CONTENT_TYPES[number]
 
 
 def type_of(body: Body) -> ContentType:
@@ -363,7 +367,7 @@ def _read_format(reader: Reader) -> WireFormat:
         raise UnsupportedError(f"protocol version {version} is not supported")
     if not 1 <= number <= 5:
         raise UnsupportedError(f"wire format {number} is not supported")
-    return WireFormat(number)
+    return _WIRE_FORMATS[number]
 
 
 def read_message(data: bytes) -> Message:

@@ -95,9 +95,8 @@ def open_application(state: State, data: bytes) -> Application:
     safe, rest = epoch.aad.split(message.authenticated_data)
     received = epoch.open(message)
     content = received.message.content
-    leaf = epoch.leaves[content.sender.index]
-    assert leaf is not None and isinstance(content.body, bytes)  # noqa: S101, PT018 - ``open`` saw to both
-    sender = member_at(content.sender.index, leaf)
+    assert isinstance(content.body, bytes)  # noqa: S101 - the content type said so
+    sender = epoch.member(content.sender.index)
     return Application(sender, content.body, rest, epoch.number, received.generation, safe)
 
 

@@ -59,6 +59,8 @@ class CipherSuite:
         kdf_id = {"sha256": 1, "sha384": 2, "sha512": 3}[hash_name]
         self._hpke_id = b"HPKE" + u16(kem.kem_id) + u16(kdf_id) + u16(aead_id)
         self.zero = bytes(self.hash_size)
+        self.key_info = u16(key_size) + _label(b"key")
+        self.nonce_info = u16(self.nonce_size) + _label(b"nonce")
         self._hash = getattr(hashlib, hash_name)
 
     def hash(self, data: bytes) -> bytes:
