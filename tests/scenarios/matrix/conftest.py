@@ -37,6 +37,8 @@ async def host(config: MatrixConfig) -> AsyncIterator[Host]:
     host = Host(config, int(config.url.rpartition(":")[2]))
     await host.start()
     yield host
+    # A homeserver that could not push something drops typing and receipts until it has tried again, seconds later.
+    await host.next_quiet()
     await host.stop()
 
 

@@ -63,7 +63,7 @@ class Host:
         self.held = False
         self.adapter = Matrix()
         self._arrived = asyncio.Event()
-        self._taken = 0
+        self.taken = 0
         self._keys = count(1)
         self._runner: web.AppRunner | None = None
         self._receiving: asyncio.Task[None] | None = None
@@ -103,9 +103,9 @@ class Host:
         """The next event of a kind; those of other kinds before it are skipped."""
         async with asyncio.timeout(patience):
             while True:
-                while self._taken < len(self.events):
-                    event = self.events[self._taken]
-                    self._taken += 1
+                while self.taken < len(self.events):
+                    event = self.events[self.taken]
+                    self.taken += 1
                     if isinstance(event, kind):
                         return event
                 self._arrived.clear()
@@ -113,6 +113,13 @@ class Host:
 
     async def heard(self, patience: float = 10.0) -> Inbound:
         return await self.next(Inbound, patience)
+
+    async def next_quiet(self, quiet: float = 0.3) -> None:
+        """Wait until nothing has come for a while."""
+        before = -1
+        while before != len(self.events):
+            before = len(self.events)
+            await asyncio.sleep(quiet)
 
     async def typing(self) -> TypingNotice:
         return await self.next(TypingNotice)
@@ -137,5 +144,5 @@ class Host:
 
     async def _open(self, part: ExternalPart) -> AsyncIterator[bytes]:
         content = self.files[part.url]
-        for start in range(0, len(content), 1000):
-            yield content[start : start + 1000]
+        for start in range(0, len(content), 1 << 16):
+            yield content[start : start + (1 << 16)]

@@ -9,6 +9,8 @@ import nio
 
 from tests.servers.synapse import Synapse, User
 
+_ALL = {"room": {"timeline": {"limit": 10_000}}}
+
 
 class Person:
     """A signed-in client, syncing; ``events`` holds the source of all that happened in its rooms."""
@@ -21,6 +23,7 @@ class Person:
         self.receipts: list[nio.Receipt] = []
         self.typists: list[str] = []
         self._taken = 0
+        self._followed: set[str] = set()
         self._changed = asyncio.Event()
         self._syncing: asyncio.Task[None] | None = None
 
@@ -40,7 +43,7 @@ class Person:
 
     async def _sync(self) -> None:
         while True:
-            answer = await self.client.sync(timeout=10_000)
+            answer = await self.client.sync(timeout=10_000, sync_filter=_ALL)
             if isinstance(answer, nio.SyncError):
                 await asyncio.sleep(0.2)
 
@@ -65,6 +68,14 @@ class Person:
                 self._changed.clear()
                 await self._changed.wait()
 
+    def saw(self, room_id: str, user: str, membership: str) -> bool:
+        """Whether it has seen somebody join or leave a room."""
+        return any(
+            r == room_id and e.get("state_key") == user and e["content"].get("membership") == membership
+            for r, e in self.events
+            if e["type"] == "m.room.member"
+        )
+
     async def next(self, type_: str = "m.room.message", patience: float = 10.0) -> tuple[str, dict[str, Any]]:
         """The next event of a type that others sent: its room and its source."""
         async with asyncio.timeout(patience):
@@ -80,14 +91,19 @@ class Person:
     async def invited(self, patience: float = 10.0) -> str:
         """Wait for an invitation, follow it, and return its room."""
         async with asyncio.timeout(patience):
-            while not self.client.invited_rooms:
+            while not (new := set(self.client.invited_rooms) - self._followed):
                 self._changed.clear()
                 await self._changed.wait()
-        room_id: str = next(iter(self.client.invited_rooms))
-        await self.join(room_id)
+        room_id: str = new.pop()
+        self._followed.add(await self.join(room_id))
         return room_id
 
     # --- what it does ---
+
+    async def leave(self, room_id: str) -> None:
+        answer = await self.client.room_leave(room_id)
+        assert isinstance(answer, nio.RoomLeaveResponse), answer
+        self._followed.discard(room_id)
 
     async def join(self, room: str) -> str:
         answer = await self.client.join(room)
@@ -100,13 +116,7 @@ class Person:
         assert isinstance(answer, nio.RoomCreateResponse), answer
         room_id = str(answer.room_id)
 
-        def there() -> bool:
-            return any(
-                r == room_id and e.get("state_key") == other and e.get("content", {}).get("membership") == "join"
-                for r, e in self.events
-            )
-
-        await self.until(there)
+        await self.until(lambda: self.saw(room_id, other, "join"))
         return room_id
 
     async def send(self, room_id: str, content: dict[str, Any] | str, type_: str = "m.room.message") -> str:
