@@ -171,6 +171,9 @@ def _spans(text: str, grammar: Grammar, marks: frozenset[Format], *, at_start: b
             continue
         end = -1
         mark = next((mark for mark in grammar.marks if text.startswith(mark, at)), "")
+        if mark and text.startswith(mark, at + len(mark)):  # two with nothing between are none
+            at += 2 * len(mark)
+            continue
         if mark and mark not in hopeless and _may_open(text, at, mark, grammar, marks):
             end = _closing(text, at, mark, grammar)
             if end < 0:

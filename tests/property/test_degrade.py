@@ -157,7 +157,7 @@ contexts = st.builds(
     replaced=st.none() | referenced,
     answered=st.none() | referenced,
 )
-thorough = settings(max_examples=1500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+thorough = settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @thorough

@@ -71,7 +71,7 @@ def test_normal_is_normal(given_blocks):
 
 
 @given(trees)
-@settings(max_examples=1000)
+@settings(max_examples=400)
 def test_markdown_says_exactly_what_the_tree_says(tree):
     assert markdown.read(markdown.write(tree)) == tree
 
@@ -82,7 +82,7 @@ DIALECTS = {"matrix": matrix.DIALECT, "xhtml": xhtml_im.DIALECT}
 
 @pytest.mark.parametrize("name", GRAMMARS)
 @given(tree=trees)
-@settings(max_examples=600)
+@settings(max_examples=250)
 def test_marks_are_stable_from_the_second_round_on(name, tree):
     grammar = GRAMMARS[name]
     once = marks.read(marks.write(tree, grammar), grammar)
@@ -91,7 +91,7 @@ def test_marks_are_stable_from_the_second_round_on(name, tree):
 
 @pytest.mark.parametrize("name", GRAMMARS)
 @given(text=texts | st.lists(texts).map("\n".join))
-@settings(max_examples=600)
+@settings(max_examples=250)
 def test_plain_text_never_becomes_mark_up(name, text):
     escaped = marks.escape(text, GRAMMARS[name])
     assert marks.read(escaped, GRAMMARS[name]) == plain(text)
@@ -106,7 +106,7 @@ def test_what_a_marked_text_says_is_what_its_markdown_says(name, text):
 
 @pytest.mark.parametrize("name", DIALECTS)
 @given(tree=trees)
-@settings(max_examples=600)
+@settings(max_examples=250)
 def test_html_is_stable_from_the_second_round_on(name, tree):
     dialect = DIALECTS[name]
     once = html.read(html.write(tree, dialect))
