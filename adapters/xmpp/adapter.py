@@ -31,7 +31,7 @@ from adapters.contract import (
 from adapters.xmpp import abilities, bounces, codec, disco, names, xml
 from adapters.xmpp.archive import Archive
 from adapters.xmpp.config import XmppConfig
-from adapters.xmpp.errors import LinkLost, NameRefused, StanzaError, StanzaRefused
+from adapters.xmpp.errors import LinkLost, NameRefused, StanzaRefused
 from adapters.xmpp.inbound import Inbox
 from adapters.xmpp.link import Link
 from adapters.xmpp.media import Files
@@ -47,6 +47,7 @@ from protocol.capabilities import Capabilities
 from protocol.content import ExternalPart
 from protocol.status import Status
 
+LOOK_AGAIN_SECONDS = 5.0
 MANY = 2_000
 """So many stanzas may wait to be taken before the server is asked to hold back."""
 
@@ -76,7 +77,7 @@ class Xmpp:
         self._life: list[asyncio.Task[None]] = []  # what runs while the stream is up
         self._archive = Archive(self._link)
         self._services = Services(self._link, self._config)
-        self._sent_log = SentLog(self._link, self._archive)
+        self._sent_log = SentLog(self._link, self._archive, account.store)
         self._files = Files(self._link, limit=self._config.max_file_bytes, hosts=self._config.media_hosts)
         self._contacts = Contacts(self._link, account.store)
         recall, reactions = Recall(), Reactions(account.store)
@@ -145,18 +146,18 @@ class Xmpp:
             task.cancel()
         for room in self._rooms.values():
             room.left()
-        self._sent_log.usable = False
+        self._sent_log.close()
 
     async def _look_around(self) -> None:
-        """Find the server's services, and open the log of what was sent."""
-        try:
+        """Find the server's services, and open the log of what was sent; try again while it should be there."""
+        while True:
             found = await self._services.find()
-            self._files.service = found.upload
-            if found.sent_log:
-                await self._sent_log.open(found.sent_log)
-        except (LinkLost, StanzaError) as error:
-            log.warning("services not found", reason=str(error))
-        self._found.set()
+            self._files.service = found.upload or self._files.service
+            await self._sent_log.open(found.sent_log)
+            self._found.set()
+            if self._sent_log.usable or not self._sent_log.wanted:
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def _enter_rooms(self) -> None:
         for room in self._rooms.values():

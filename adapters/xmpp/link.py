@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import SystemRandom
 from uuid import uuid4
 from xml.etree.ElementTree import Element
@@ -53,7 +53,7 @@ class Link:
     """One component stream. ``on_stanza`` gets every message, presence and iq that is not an answer to ours.
 
     ``on_up`` runs after each time that the stream was opened, ``on_down`` after each time that it was lost.
-    ``bracket`` may give the stanzas to write before and after a batch in which these keys are sent.
+    ``lines`` may give the stanzas to write before, between and after the journalled messages with these keys.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Link:
         on_down: Callable[[], None],
     ) -> None:
         self.jid = jid
-        self.bracket: Callable[[tuple[str, ...]], tuple[Element, Element]] | None = None
+        self.lines: Callable[[Sequence[str]], Sequence[Element]] | None = None
         self.refused = ""
         self.since: float | None = None
         self._address = (host, port)
@@ -273,11 +273,7 @@ class Link:
             return
         self._batch = {each.key: each for each in batch}
         self._pong = self.new_id()
-        texts = [each.text for each in batch]
-        journalled = tuple(each.key for each in batch if each.journalled)
-        if self.bracket is not None and journalled:
-            before, after = self.bracket(journalled)
-            texts = [xml.serialise(before), *texts, xml.serialise(after)]
+        texts = self._with_lines(batch)
         ping = xml.stanza(xml.IQ, type="get", from_=self.jid, to=self.jid, id=self._pong)
         xml.child(ping, xml.PING, "ping")
         texts.append(xml.serialise(ping))
@@ -286,6 +282,18 @@ class Link:
             self._write("".join(texts))
         except LinkLost:
             self._down()
+
+    def _with_lines(self, batch: Sequence[_Pending]) -> list[str]:
+        keys = [each.key for each in batch if each.journalled]
+        if self.lines is None or not keys:
+            return [each.text for each in batch]
+        lines = iter(self.lines(keys))
+        texts = [xml.serialise(next(lines))]
+        for each in batch:
+            texts.append(each.text)
+            if each.journalled:
+                texts.append(xml.serialise(next(lines)))
+        return texts
 
     def _confirmed(self) -> None:
         batch, self._batch = self._batch, {}

@@ -167,6 +167,7 @@ class Outbox:
             raise Permanent(Reason.TOO_LARGE, f"a stanza of more than {MAX_STANZA_BYTES} octets")
         own_id = self._own_id(place, way)
         if isinstance(place, Chat):
+            await self._sent_log.ready()
             await self._link.confirm(draft.stanza, journalled=True)
             sent, author = Sent(own_id), place.ghost
         else:
