@@ -1,0 +1,139 @@
+"""Killed at any instant, an endpoint loses nothing, doubles nothing, and keeps the order.
+
+One scene is played again and again; each time one of the two endpoints dies one instant later than the last time, comes
+back on the files it left, and the scene must end as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from adapters.contract import Message
+from protocol.content import Disposition, ExternalPart, text
+from protocol.status import Status
+from tests.unit.endpoint.crash import (
+    AskableMortalAdapter,
+    Fuse,
+    MortalAdapter,
+    MortalRouter,
+    kill,
+    mortal_ledger,
+)
+from tests.unit.endpoint.fake_adapter import EVERYTHING, FakeAdapter
+from tests.unit.endpoint.house import House, until
+
+pytestmark = pytest.mark.slow
+
+PICTURE = bytes(range(256)) * 300
+
+
+async def scene(house: House) -> None:
+    """Anna writes twice, shows a picture and reacts; Bert answers each."""
+    sea, sky = house.networks["sea"], house.networks["sky"]
+    here = house.direct("sea", "anna", "sky", "bert")
+    there = house.direct("sky", "bert", "sea", "anna")
+    sea.files["sea:picture"] = PICTURE
+    sea.say(here, "one", "m1")
+    sea.say(here, "two", "m2")
+    sea.say(here, Message(ExternalPart("image/png", "sea:picture", filename="p.png")), "m3")
+    sea.say(here, "four", "m4")
+    sky.say(there, "eins", "n1")
+    await until(lambda: len(sky.taken) >= 4 and sea.taken, 20)
+    sky.say(there, Message(text("to one"), in_reply_to=sky.taken[0].native_id), "n2")
+    sky.receipt(there, "bert", (sky.taken[1].native_id,), Status.READ)
+    sea.say(here, Message(text("!", disposition=Disposition.REACTION), in_reply_to=sea.taken[0].native_id), "m5")
+    await until(lambda: len(sea.taken) >= 2 and len(sky.taken) >= 5 and len(sea.reports) >= 6, 20)
+    await until(lambda: len(sky.reports) >= 2, 20)
+
+
+def check(house: House, where: str) -> None:
+    """Nothing lost, nothing doubled, all in order, each with one terminal status."""
+    sea, sky = house.networks["sea"], house.networks["sky"]
+    said = [getattr(taken.message.part, "text", "(picture)") for taken in sky.taken]
+    assert said == ["one", "two", "(picture)", "four", "!"], where
+    assert sky.taken[2].files == [PICTURE], where
+    assert [taken.text for taken in sea.taken] == ["eins", "to one"], where
+    assert sea.taken[1].message.in_reply_to == "m1", where
+    assert sky.taken[4].message.in_reply_to == "n1", where
+    for native in ("m1", "m3", "m4", "m5"):
+        assert sea.statuses(native) == [Status.DELIVERED], where
+    assert sea.statuses("m2") == [Status.DELIVERED, Status.READ], where
+    for native in ("n1", "n2"):
+        assert sky.statuses(native) == [Status.DELIVERED], where
+    assert len(sea.acknowledged) == len(set(sea.acknowledged)), where
+
+
+async def play(folder: Path, victim: str, at: int) -> str:
+    """Play the scene and kill ``victim`` at its ``at``-th instant; return which that was, '' if it came to none."""
+    house = House(folder, "sea", "sky")
+    await house.open_hub()
+    fuse = Fuse(at)
+    endpoint = house.make(
+        victim,
+        MortalAdapter(house.networks[victim], fuse),
+        router=MortalRouter(house.hub.connect(victim), fuse),
+        open_ledger=mortal_ledger(fuse),
+    )
+    starting = asyncio.create_task(endpoint.start())
+    await house.start(next(name for name in house.names if name != victim))
+    playing = asyncio.create_task(scene(house))
+    blowing = asyncio.create_task(fuse.blown.wait())
+    await asyncio.wait([blowing, playing], return_when=asyncio.FIRST_COMPLETED)
+    blowing.cancel()
+    if fuse.blown.is_set():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await kill(endpoint)
+        await house.make(victim, FakeAdapter(house.networks[victim])).start()
+    await playing
+    await asyncio.sleep(0.02)
+    check(house, f"{victim} died at instant {at}, {fuse.where}")
+    await house.stop()
+    return fuse.where
+
+
+@pytest.mark.parametrize("victim", ["sea", "sky"])
+async def test_death_at_every_instant(tmp_path: Path, victim: str) -> None:
+    at = 1
+    places: dict[str, int] = {}
+    while where := await play(tmp_path / str(at), victim, at):
+        places[where] = places.get(where, 0) + 1
+        at += 1
+    assert at > 40
+    assert {"before a commit", "after a commit", "before submit", "after submit", "before send", "after send"} <= set(
+        places
+    )
+
+
+@pytest.mark.parametrize("askable", [True, False])
+async def test_death_while_sending_what_cannot_be_repeated(tmp_path: Path, askable: bool) -> None:
+    """A network without idempotency keys: what may have been sent is asked about, or said to be uncertain."""
+    for number, moment in enumerate(("before send", "after send")):
+        house = House(tmp_path / str(number), "sea", "sky")
+        house.networks["sky"].capabilities = structs.replace(EVERYTHING, idempotent_send=False)
+        await house.open_hub()
+        await house.start("sea")
+        fuse = Fuse(10**9)
+        kind = AskableMortalAdapter if askable else MortalAdapter
+        adapter = kind(house.networks["sky"], fuse)
+        endpoint = house.make("sky", adapter)
+        await endpoint.start()
+        fuse.left = 1 if moment == "before send" else 2
+        house.networks["sea"].say(house.direct("sea", "anna", "sky", "bert"), "perhaps", "m1")
+        await fuse.blown.wait()
+        assert fuse.where == moment
+        await kill(endpoint)
+        await house.make("sky", kind(house.networks["sky"], Fuse(10**9))).start()
+        await until(lambda: house.networks["sea"].reports)
+        arrived = house.networks["sky"].texts()
+        update = house.networks["sea"].reports[0][1]
+        if askable:
+            assert (arrived, update.status) == (["perhaps"], Status.DELIVERED)
+        else:
+            assert arrived == (["perhaps"] if moment == "after send" else [])
+            assert (update.status, update.reason) == (Status.ERROR, "uncertain")
+        await house.stop()
