@@ -283,7 +283,7 @@ class _Decoder:
         shortest = _float(number)
         if self.data[start:end] != shortest:
             if number != number:
-                raise NonCanonicalNan("NaN is not written as f97e00", start)
+                raise NonCanonicalNan("a NaN is not written as f97e00", start)
             raise NotShortest(f"{number!r} is not written as {shortest.hex()}", start)
         return number, end
 
@@ -390,7 +390,7 @@ class _Encoder:
         elif isinstance(value, Tag):
             self._tag(value, depth - 1)
         else:
-            raise NotEncodable(f"CBOR has no {type(value).__name__}")
+            raise NotEncodable(f"a value of type {type(value).__name__} has no encoding")
 
     def _head(self, major: int, argument: int, items: int) -> None:
         """Write the head of a container of ``items`` items."""

@@ -6,12 +6,16 @@ import math
 import time
 import tracemalloc
 from enum import IntEnum, StrEnum
+from string import ascii_lowercase, digits
 from typing import Any
 
 import pytest
 
 from protocol import cbor
 from protocol.cbor import Simple, Tag
+
+WORDS = f"{ascii_lowercase}{digits}-'\""
+"""How an error begins to say what is wrong."""
 
 # RFC 8949, appendix A, without what deterministic encoding does not have
 EXAMPLES: list[tuple[Any, str]] = [
@@ -204,6 +208,7 @@ def test_each_flaw_has_its_own_error_that_says_where(data: str, error: type[cbor
         cbor.decode(bytes.fromhex(data))
     assert type(caught.value) is error
     assert str(caught.value).endswith(f" at {where}")
+    assert str(caught.value)[0] in WORDS
     assert where == f"{caught.value.path} (byte {caught.value.offset})"
 
 
@@ -252,6 +257,7 @@ def test_what_has_no_encoding_says_why_and_where(value: Any, error: type[cbor.Cb
         cbor.encode(value)
     assert type(caught.value) is error
     assert str(caught.value).endswith(f" at {where}")
+    assert str(caught.value)[0] in WORDS
     assert caught.value.offset is None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from hashlib import sha256
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -169,6 +171,12 @@ def test_a_cid_refers_to_a_body_and_to_nothing_else() -> None:
 # --- ids --------------------------------------------------------------------------------------------------------------
 
 
+def test_a_message_id_is_a_hash_of_names_message_and_salt() -> None:
+    encoded = encode(saying())
+    counted = b"\x00\x05s\xc3\xbc\xc3\xbc" + b"\x01\x2c" + b"r" * 300
+    assert message_id(encoded, "süü", "r" * 300) == b"\x01" + sha256(counted + encoded + SALT).digest()[:31]
+
+
 def test_a_message_id_needs_a_content_and_uris_whose_length_fits() -> None:
     encoded = encode(saying())
     assert message_id(encoded, "s", "r")[0] == 1
@@ -241,6 +249,7 @@ def test_what_is_refused_is_refused_by_name_and_place(data: bytes, error: type[C
         decode(data, now=NOW)
     assert type(caught.value) is error
     assert str(caught.value).endswith(f" at {where}")
+    assert str(caught.value)[0] in ascii_lowercase
 
 
 EXTERNAL = ["a/b", "u", 0, 0, 0, b"", b"", b"", 0, b"", "", ""]
