@@ -28,7 +28,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
 T = TypeVar("T")
 
@@ -211,6 +211,8 @@ class Worker:
                 self._disconnect()
                 for job in jobs:
                     job.error = StorageError(f"the transaction failed and nothing of it was kept: {error}")
+            if self._connection is not None and self._connection.invalidated:
+                self._disconnect()  # the next one takes the writer's lock again
             _settle(jobs)
 
     def _next_jobs(self) -> list[_Job[Any]]:
@@ -255,6 +257,8 @@ class Worker:
 def _attempt(job: _Job[Any], connection: Connection) -> None:
     try:
         job.result = job.closure(connection)
+    except (OperationalError, InterfaceError, InternalError) as error:  # the disk or the server, not the statement
+        job.error = StorageError(f"the database failed: {error}")
     except Exception as error:  # it belongs to the caller
         job.error = error
 

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import structlog
 
-from bridge.router.contract import Accepted, Envelope
-from bridge.router.grants import EndpointGrant
+from bridge.router.client import HttpRouter
+from bridge.router.contract import Accepted, Envelope, Router
+from bridge.router.grants import EndpointGrant, hash_token
 from bridge.router.groups import Header
 from bridge.router.hub import Hub
+from bridge.router.server import RouterServer
 from protocol.mls.codec import u8, u16, u64, vec
 from protocol.mls.messages import peek
 from tests.unit.router.doubles import DOMAIN, PlainGroups, commit, creation, endpoint, namespace, room_uri
@@ -58,9 +60,8 @@ def calls(count: int) -> list[list[Envelope]]:
     return [every[start : start + CALL] for start in range(0, count, CALL)]
 
 
-async def hub_rate(folder: Path, count: int, tasks: int) -> float:
-    hub = await open_hub(folder)
-    router = hub.connect("xmpp")
+async def submit_all(router: Router, count: int, tasks: int) -> float:
+    """Submit from several tasks; return messages a second."""
     todo = calls(count)
     start = time.perf_counter()
 
@@ -70,13 +71,35 @@ async def hub_rate(folder: Path, count: int, tasks: int) -> float:
             assert all(isinstance(answer, Accepted) for answer in answers)
 
     await asyncio.gather(*(work() for _ in range(tasks)))
-    elapsed = time.perf_counter() - start
+    return count / (time.perf_counter() - start)
+
+
+async def hub_rate(folder: Path, count: int, tasks: int) -> float:
+    hub = await open_hub(folder)
+    rate = await submit_all(hub.connect("xmpp"), count, tasks)
     await hub.stop()
-    return count / elapsed
+    return rate
+
+
+async def http_rate(folder: Path, count: int) -> tuple[float, list[float]]:
+    """The same over HTTP, server and client on one loop: messages a second, and milliseconds of lone ones."""
+    hub = await open_hub(folder)
+    server = RouterServer(hub)
+    port = await server.start("127.0.0.1", 0)
+    router = HttpRouter(f"http://127.0.0.1:{port}", "token", endpoint("xmpp"))
+    rate = await submit_all(router, count, TASKS)
+    times = await submit_alone(router, 300)
+    await router.close()
+    await server.stop()
+    await hub.stop()
+    return rate, times
 
 
 async def open_hub(folder: Path) -> Hub:
-    grants = {name: EndpointGrant(endpoint(name), (namespace(name),)) for name in ("xmpp", "matrix")}
+    grants = {
+        name: EndpointGrant(endpoint(name), (namespace(name),), hash_token("token" if name == "xmpp" else name))
+        for name in ("xmpp", "matrix")
+    }
     hub = Hub(f"sqlite:///{folder / 'router.db'}", folder / "blobs", grants, DOMAIN, groups=Groups())
     await hub.start()
     router = hub.connect("xmpp")
@@ -86,15 +109,19 @@ async def open_hub(folder: Path) -> Hub:
     return hub
 
 
-async def lone_latency(folder: Path, count: int) -> list[float]:
-    """Milliseconds of one message at a time on an idle router."""
-    hub = await open_hub(folder)
-    router = hub.connect("xmpp")
+async def submit_alone(router: Router, count: int) -> list[float]:
+    """Milliseconds of one message at a time."""
     times = []
     for envelope in envelopes(count):
         start = time.perf_counter()
         await router.submit([envelope])
         times.append((time.perf_counter() - start) * 1000)
+    return times
+
+
+async def lone_latency(folder: Path, count: int) -> list[float]:
+    hub = await open_hub(folder)
+    times = await submit_alone(hub.connect("xmpp"), count)
     await hub.stop()
     return times
 
@@ -161,26 +188,42 @@ def bare_rate(folder: Path, count: int) -> float:
     return count / elapsed
 
 
+def run(folder: Path, count: int) -> dict[str, float | list[float]]:
+    """Measure everything once, in folders of its own."""
+    folders = {part: folder / part for part in ("bare", "hub", "one", "listen", "http", "lone")}
+    for path in folders.values():
+        path.mkdir(parents=True)
+    bare = bare_rate(folders["bare"], count)
+    http, http_times = asyncio.run(http_rate(folders["http"], count))
+    return {
+        "bare": bare,
+        f"Hub.submit, {TASKS} tasks": asyncio.run(hub_rate(folders["hub"], count, TASKS)),
+        "Hub.submit, 1 task": asyncio.run(hub_rate(folders["one"], count, 1)),
+        "submit to a listener": asyncio.run(listening_rate(folders["listen"], count)),
+        f"HttpRouter.submit, {TASKS} tasks": http,
+        "lone": asyncio.run(lone_latency(folders["lone"], 300)),
+        "lone over HTTP": http_times,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000)
-    count = parser.parse_args().count
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory() as name:
-        folders = [Path(name) / part for part in ("bare", "hub", "one", "listen", "lone")]
-        for folder in folders:
-            folder.mkdir()
-        bare = bare_rate(folders[0], count)
-        hub = asyncio.run(hub_rate(folders[1], count, TASKS))
-        one = asyncio.run(hub_rate(folders[2], count, 1))
-        listening = asyncio.run(listening_rate(folders[3], count))
-        lone = asyncio.run(lone_latency(folders[4], 500))
-    print(f"bare sqlite3, {CALL} rows a transaction   {bare:9,.0f}/s   1.00")
-    print(f"Hub.submit, {TASKS} tasks, calls of {CALL}      {hub:9,.0f}/s   {hub / bare:.2f}")
-    print(f"Hub.submit, 1 task, calls of {CALL}       {one:9,.0f}/s   {one / bare:.2f}")
-    print(f"submit to listener                  {listening:9,.0f}/s   {listening / bare:.2f}")
-    p50, p99 = statistics.median(lone), statistics.quantiles(lone, n=100)[98]
-    print(f"one message on an idle router       p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+        rounds = [run(Path(name) / str(n), arguments.count) for n in range(arguments.rounds)]
+    print(f"1 KiB bodies, {ROOMS} rooms, calls of {CALL}; medians of {len(rounds)} rounds; ratio to bare sqlite3")
+    for what, first in rounds[0].items():
+        if isinstance(first, list):
+            times = [lone for measured in rounds for lone in measured[what]]  # type: ignore[union-attr]
+            p99 = statistics.quantiles(times, n=100)[98]
+            print(f"{what:32} p50 {statistics.median(times):6.2f} ms   p99 {p99:6.2f} ms")
+        else:
+            rate = statistics.median(measured[what] for measured in rounds)  # type: ignore[type-var]
+            ratio = statistics.median(measured[what] / measured["bare"] for measured in rounds)  # type: ignore[operator]
+            print(f"{what:32} {rate:9,.0f}/s   {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 import threading
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from bridge.storage import Database, DatabaseInUseError, StorageError, open_engine, upgrade
 
@@ -121,6 +125,27 @@ async def test_a_broken_transaction_is_told_to_everyone_in_it_and_the_next_one_w
     assert await database.reader.run(numbers) == [2]
 
 
+async def test_a_full_disk_is_told_and_over_when_there_is_room_again(database: Database) -> None:
+    def pages(connection: Connection, limit: int) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {limit}")
+
+    def fill(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE blobs AS SELECT randomblob(200000) AS body")
+
+    await database.writer.run(lambda connection: pages(connection, 10))
+    with pytest.raises(StorageError, match="full"):
+        await database.writer.run(fill)
+    first, gate = busy(database)
+    writes = [database.writer.queue(work) for work in (insert(1), fill, insert(2))]
+    gate.set()
+    await asyncio.gather(first, *writes, return_exceptions=True)
+    assert isinstance(writes[1].exception(), StorageError)
+    kept = [n for n, write in ((1, writes[0]), (2, writes[2])) if write.exception() is None]
+    assert await database.reader.run(numbers) == kept, "what was answered is kept, and nothing else"
+    await database.writer.run(lambda connection: pages(connection, 100_000))
+    await database.writer.run(fill)
+
+
 async def test_a_cancelled_caller_does_not_stop_the_writer(database: Database) -> None:
     first, gate = busy(database)
     task = asyncio.create_task(database.writer.run(insert(1)))
@@ -210,3 +235,55 @@ def test_a_migration_that_fails_leaves_no_half_of_itself(url: str, migrations: P
 def test_databases_that_cannot_be_are_refused(url: str) -> None:
     with pytest.raises(StorageError):
         open_engine(url)
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A schema of its own on the server that the environment names."""
+    server = os.environ.get("RIALTO_POSTGRES")
+    if not server:
+        pytest.skip("RIALTO_POSTGRES names no PostgreSQL server")
+    schema = f"rialto_{uuid.uuid4().hex}"
+    engine = open_engine(server)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    url = make_url(server).update_query_dict({"options": f"-csearch_path={schema}"})
+    yield url.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    engine.dispose()
+
+
+async def test_postgresql_has_one_writer_too_and_keeps_the_neighbours_of_a_failure(
+    postgres_url: str, migrations: Path
+) -> None:
+    database = await Database.open(postgres_url, migrations)
+    with pytest.raises(DatabaseInUseError):
+        await Database.open(postgres_url, migrations)
+    first, gate = busy(database)
+    writes = [database.writer.queue(insert(n)) for n in (1, 1, 2)]
+    gate.set()
+    answers = await asyncio.gather(first, *writes, return_exceptions=True)
+    assert isinstance(answers[2], IntegrityError)
+    assert await database.reader.run(numbers) == [1, 2]
+    with pytest.raises(Exception, match="read-only"):
+        await database.reader.run(insert(3))
+    await database.close()
+    again = await Database.open(postgres_url, migrations)
+    await again.close()
+
+
+async def test_postgresql_that_drops_the_connection_is_reconnected(postgres_url: str, migrations: Path) -> None:
+    database = await Database.open(postgres_url, migrations)
+    other = open_engine(postgres_url)
+    own = await database.writer.run(lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
+    with other.begin() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": own})
+    with pytest.raises(StorageError):
+        await database.writer.run(insert(1))
+    await database.writer.run(insert(2))
+    with pytest.raises(DatabaseInUseError):
+        await Database.open(postgres_url, migrations)
+    assert await database.reader.run(numbers) == [2]
+    other.dispose()
+    await database.close()
