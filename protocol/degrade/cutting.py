@@ -14,7 +14,7 @@ from protocol.content import MARKDOWN, TEXT_PLAIN, MultiPart, Part, Semantics, S
 from protocol.content import text as text_part
 from protocol.degrade import words
 from protocol.degrade.model import Loss, Plan, Planned, Referenced, Refusal
-from protocol.degrade.outcome import File, Shown, Whole, Words
+from protocol.degrade.outcome import File, Shown, Words
 from protocol.degrade.splitting import excerpt, split
 from protocol.richtext import markdown
 from protocol.richtext.reduction import reduce, text_of
@@ -122,8 +122,8 @@ def _parts(shown: Iterable[Shown], capabilities: Capabilities) -> Iterator[Part]
                 else:
                     yield file
                     yield from said
-            case Whole(whole):
-                yield whole
+            case _:
+                yield part.part
 
 
 def _fits(said: SinglePart, most: int | None, capabilities: Capabilities) -> bool:

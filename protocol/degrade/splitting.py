@@ -7,7 +7,8 @@ Only a cluster that alone is longer than the limit is cut inside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, takewhile
 from typing import Final
 
 import regex
@@ -54,20 +55,14 @@ def _fits(text: str, limit: int, unit: Unit) -> bool:
 
 def _longest(text: str, limit: int, unit: Unit) -> int:
     """Return how many code points of ``text`` fit, whole clusters if there is one that does."""
-    taken = used = 0
-    for cluster in _CLUSTER.finditer(text):
-        size = unit.length(cluster[0])
-        if used + size > limit:
-            break
-        taken, used = cluster.end(), used + size
-    if taken:
-        return taken
-    for char in text:
-        used += unit.length(char)
-        if used > limit:
-            break
-        taken += 1
-    return taken
+    return _taken((found[0] for found in _CLUSTER.finditer(text)), limit, unit) or _taken(text, limit, unit)
+
+
+def _taken(pieces: Iterable[str], limit: int, unit: Unit) -> int:
+    """Return how many code points the first of ``pieces`` have that together fit."""
+    sizes = ((len(piece), unit.length(piece)) for piece in pieces)
+    sums = accumulate(sizes, lambda sum_, size: (sum_[0] + size[0], sum_[1] + size[1]))
+    return max((taken for taken, _ in takewhile(lambda sum_: sum_[1] <= limit, sums)), default=0)
 
 
 _PARAGRAPH, _LINE, _WORD = (regex.compile(end) for end in (r"\n\s*\n", r"\n", r"\s+"))

@@ -158,7 +158,7 @@ class _Reader(HTMLParser):
         elif tag in _CONTAINERS:
             self.top.flush()
             _close(self.open.pop(), self.top)
-        elif tag != "hr":
+        else:
             self._break()
 
     def handle_data(self, data: str) -> None:
@@ -264,8 +264,8 @@ def _write_block(block: Block, dialect: Dialect, *, spaced: bool) -> str:
             return f"<{tag}{first}>{inside}</{tag}>"
         case Rule():
             return "<hr/>"
-        case Table(rows):
-            head, *body = rows
+        case _:
+            head, *body = block.rows
             written = f"<thead>{_write_row(head, 'th', dialect)}</thead>"
             if body:
                 written += f"<tbody>{''.join(_write_row(row, 'td', dialect) for row in body)}</tbody>"

@@ -93,18 +93,16 @@ _TASK = re.compile(r"\[([ xX])\] ")
 
 
 def _items(tokens: Iterator[Token]) -> Iterator[Item]:
-    for token in tokens:
-        if token.type.endswith("_list_close"):
-            return
-        peeked = list(_until_item_end(tokens))
-        yield _item(peeked)
+    while not next(tokens).type.endswith("_list_close"):
+        yield _item(list(_until_item_end(tokens)))
 
 
 def _until_item_end(tokens: Iterator[Token]) -> Iterator[Token]:
-    depth = 0
-    for token in tokens:
+    depth = 1
+    while True:
+        token = next(tokens)
         depth += (token.type == "list_item_open") - (token.type == "list_item_close")
-        if depth < 0:
+        if not depth:
             return
         yield token
 
@@ -123,15 +121,12 @@ def _item(tokens: Sequence[Token]) -> Item:
 
 def _rows(tokens: Iterator[Token]) -> Iterator[tuple[Spans, ...]]:
     row: list[Spans] = []
-    for token in tokens:
-        match token.type:
-            case "inline":
-                row.append(tuple(_spans(token.children or ())))
-            case "tr_close":
-                yield tuple(row)
-                row = []
-            case "table_close":
-                return
+    while (token := next(tokens)).type != "table_close":
+        if token.type == "inline":
+            row.append(tuple(_spans(token.children or ())))
+        elif token.type == "tr_close":
+            yield tuple(row)
+            row = []
 
 
 _MARKS: Final = {"strong": Format.BOLD, "em": Format.ITALIC, "s": Format.STRIKE}
@@ -193,9 +188,9 @@ def _write_block(block: Block, alternate: bool) -> str:
             return "\n".join(_write_item(item, start, index, alternate) for index, item in enumerate(items))
         case Rule():
             return "___"
-        case Table(rows):
-            written = ["| " + " | ".join(_write_line(cell, table=True) for cell in row) + " |" for row in rows]
-            written.insert(1, "|" + " --- |" * len(rows[0]))
+        case _:
+            written = ["| " + " | ".join(_write_line(cell, table=True) for cell in row) + " |" for row in block.rows]
+            written.insert(1, "|" + " --- |" * len(block.rows[0]))
             return "\n".join(written)
 
 

@@ -26,18 +26,20 @@ from protocol.richtext.tree import (
     MAX_DEPTH,
     Block,
     CodeBlock,
+    Heading,
     Item,
     Listing,
     Paragraph,
     Quote,
+    Rule,
     Span,
     Spans,
+    Table,
     Tree,
     clean,
     join_lines,
     lines,
     normalise,
-    split_lines,
 )
 
 JOINER: Final = "\u2060"
@@ -244,8 +246,8 @@ def _write_blocks(blocks: Iterable[Block], grammar: Grammar) -> str:
 
 def _write_block(block: Block, grammar: Grammar) -> str:
     match block:
-        case Paragraph(spans):
-            return "\n".join(_write_line(line, grammar) for line in split_lines(spans))
+        case Paragraph() | Heading() | Rule() | Table():  # paragraphs only, after the reduction
+            return "\n".join(_write_line(line, grammar) for line in lines((block,)))
         case Quote(inner):
             return "\n".join(f"> {line}" for line in _write_blocks(inner, grammar).split("\n"))
         case CodeBlock(text, language):
@@ -253,13 +255,11 @@ def _write_block(block: Block, grammar: Grammar) -> str:
             if grammar.inline_fences and body and not {body[0], body[-1]} & {"`", "\n", JOINER}:
                 return f"{_FENCE}{body}{_FENCE}"
             return f"{_FENCE}{'' if grammar.inline_fences else language}\n{body}\n{_FENCE}"
-        case Listing(items, start):
+        case _:
+            bullets = ("- " if block.start is None else f"{block.start + at}. " for at in range(len(block.items)))
             return "\n".join(
-                _write_item(item, "- " if start is None else f"{start + number}. ", grammar)
-                for number, item in enumerate(items)
+                _write_item(item, bullet, grammar) for item, bullet in zip(block.items, bullets, strict=True)
             )
-        case _:  # reduced to lines before
-            return "\n".join(_write_line(line, grammar) for line in lines((block,)))
 
 
 def _write_item(item: Item, bullet: str, grammar: Grammar) -> str:

@@ -137,12 +137,10 @@ def _reduced_item(item: Item, kinds: frozenset[Format]) -> Item:
     blocks = tuple(part for child in item.blocks for part in _reduced_block(child, kinds))
     if item.checked is None or Format.TASKS in kinds:
         return Item(blocks, item.checked)
-    box = Paragraph((Span("☑" if item.checked else "☐"),))
-    match blocks:
-        case (Paragraph(spans), *others):
-            return Item((Paragraph((Span(box.spans[0].text + " "), *spans)), *others))
-        case _:
-            return Item((box, *blocks))
+    box = Span("☑ " if item.checked else "☐ ")
+    first, *others = blocks
+    spans = first.spans if isinstance(first, Paragraph) else ()  # a task always starts with a paragraph
+    return Item((Paragraph((box, *spans)), *others))
 
 
 def _reduced_spans(spans: Spans, kinds: frozenset[Format]) -> Iterator[Span]:

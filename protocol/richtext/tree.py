@@ -145,8 +145,8 @@ def _normal_block(block: Block, depth: int) -> Iterator[Block]:
                 yield Listing(kept, None if start is None else min(max(start, 0), 99_999_999))
         case Rule():
             yield block
-        case Table(rows):
-            yield from _normal_table(rows)
+        case _:
+            yield from _normal_table(block.rows)
 
 
 def _normal_items(items: Iterable[Item], depth: int) -> Iterator[Item]:
@@ -254,8 +254,8 @@ def lines(blocks: Iterable[Block]) -> list[Spans]:
                     found += _item_lines(item, None if start is None else number)
             case Rule():
                 found.append((Span("———"),))
-            case Table(rows):
-                found += [_row_line(row) for row in rows]
+            case _:
+                found += [_row_line(row) for row in block.rows]
     return found
 
 

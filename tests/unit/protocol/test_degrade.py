@@ -110,6 +110,7 @@ def test_html_becomes_markdown_and_unformatted_markdown_plain_text():
 
 def test_a_mention_keeps_its_name():
     said = content(text("[Romeo](mimi://e.org/u/r) come", MARKDOWN))
+    assert degrade.plan(said, RICH).losses == ()
     linking = {Format.LINK: Level.FULL}
     none = degrade.plan(said, Capabilities(send=Way(formatting=linking)))
     assert words(none) == ["Romeo come"]

@@ -99,6 +99,7 @@ def test_what_nests_too_deep_is_shown_as_it_was_typed():
         ((Paragraph((Span("`", frozenset({Format.CODE})),)),), "`` ` ``"),
         ((Paragraph((Span(" x ", frozenset({Format.CODE})), Span("."))),), "`  x  `."),
         ((CodeBlock("```"),), "````\n```\n````"),
+        ((Heading(2, (Span("a #"),)), Rule()), "## a \\#\n\n___"),
         ((Paragraph((Span("x", link="https://e.org/(a)?b&lt;"),)),), "[x](<https://e.org/(a)?b\\&lt;>)"),
         ((Table((((Span("a|b", frozenset({Format.CODE})),),),)),), "| `a\\|b` |\n| --- |"),
         (
@@ -139,6 +140,7 @@ def test_markdown_is_written_so_that_it_is_read_back(tree, written):
             (Table((((Span("a"),), (Span("b"),)), ((Span("1 2"),), ()))),),
         ),
         ("<td>a</td>", (said("a"),)),
+        ("<p> a</p> <p>b</p>", (said("a"), said("b"))),
         ("x<hr>y", (said("x"), Rule(), said("y"))),
         ("<img alt='cat' src='https://e.org'>", (said("cat"),)),
         (
@@ -184,14 +186,19 @@ def test_html_that_nests_for_ever_is_read_all_the_same():
 def test_html_is_written_with_every_element_closed():
     tree = markdown.read(
         "# T\n\na  **b <i>**\\\n[l](https://e.org/?a&b)\n\n- [ ] x\n\n"
-        "```py\n<\n```\n\n| a |\n|---|\n\n---\n\n> q\n\n2. y"
+        "```py\n<\n```\n\n| a |\n|---|\n| 1 |\n\n---\n\n> q\n\n2. y"
     )
     assert html.write(tree, EVERYTHING) == (
         '<h1>T</h1><p>a \u00a0<strong>b &lt;i&gt;</strong><br/><a href="https://e.org/?a&amp;b">l</a></p>'
         "<ul><li>☐ x</li></ul>"
-        '<pre><code class="language-py">&lt;\n</code></pre><table><thead><tr><th>a</th></tr></thead></table><hr/>'
+        '<pre><code class="language-py">&lt;\n</code></pre><table>'
+        "<thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table><hr/>"
         '<blockquote>q</blockquote><ol start="2"><li>y</li></ol>'
     ).replace("<p>a", "a").replace("</p>", "")
+
+
+def test_a_table_may_be_a_header_only():
+    assert html.write(markdown.read("| a |\n|---|"), EVERYTHING) == "<table><thead><tr><th>a</th></tr></thead></table>"
 
 
 # --- the normal form --------------------------------------------------------------------------------------------------
@@ -200,6 +207,7 @@ def test_html_is_written_with_every_element_closed():
 def test_trees_that_look_alike_are_one():
     assert normalise((said("a", "b\r\n\n \n c\x00 "), said("  \n"))) == (said("ab"), said(" c"))
     assert normalise((Heading(9, (Span(" a\nb "),)), Heading(1, (Span(" "),)))) == (Heading(6, (Span("a b"),)),)
+    assert normalise((Heading(1, (Span(" ", BOLD), Span(" a"))),)) == (Heading(1, (Span("a"),)),)
     assert normalise((CodeBlock("a\n", "no good"),)) == (CodeBlock("a"),)
     assert normalise((Quote((CodeBlock("\ta"),)),)) == (Quote((CodeBlock("    a"),)),)
     assert normalise((Quote(()), Listing((Item(()),)), Table(()), Table(((),)))) == ()
@@ -250,6 +258,10 @@ def test_everything_has_a_form_in_plain_words():
         "Title\n\nSee the shop (https://e.org) or https://e.org, Romeo (him)\n\n☑ a\n• b\n  c\n\n7. d\n\n> q\n\n"
         "x\n  y\n\n———\n\na | b\n1 | 2\n\n1. ☐ e"
     )
+
+
+def test_a_link_in_several_pieces_is_named_once():
+    assert text_of(markdown.read("[a **b** c](https://e.org)d")) == "a b c (https://e.org)d"
 
 
 def test_only_what_is_missing_is_replaced():
