@@ -22,6 +22,7 @@ from bridge.router.contract import (
     Kind,
     Refusal,
     RefusalCode,
+    Router,
     RouterDenied,
     RouterUnavailable,
 )
@@ -323,3 +324,27 @@ async def test_old_attachments_are_forgotten(house: House) -> None:
     with pytest.raises(KeyError):
         await anext(aiter(router.get_blob(name)))
     assert await anext(aiter(router.get_blob(kept))) == b"young"
+
+
+# A disk that is full
+
+
+async def test_a_router_with_a_full_disk_says_not_now_and_goes_on_when_there_is_room(site: Site) -> None:
+    async def pages(limit: int) -> None:
+        database = site.house.hub._journal._database  # type: ignore[attr-defined]
+        await database.writer.run(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {limit}"))
+
+    async def talk(router: Router) -> None:
+        for number in range(200):
+            await router.submit([says("xmpp", f"{number}" * 500, epoch=1)])
+
+    routers = [site.client("xmpp"), site.house.router("xmpp")]
+    await open_room(routers[0], "matrix")
+    await pages(10)
+    for router in routers:
+        with pytest.raises(RouterUnavailable):
+            await talk(router)
+    await pages(1_000_000)
+    heard = [note for note in await hear(site.client("matrix"), 1) if note.kind is Kind.APPLICATION]
+    (answer,) = await routers[0].submit([says("xmpp", "room again", epoch=1)])
+    assert isinstance(answer, Accepted) and answer.sequence == len(heard) + 2
