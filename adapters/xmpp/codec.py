@@ -24,6 +24,7 @@ from adapters.xmpp.names import Place, Room
 from protocol.content import Disposition, ExternalPart, MultiPart, NullPart, Part, Semantics, SinglePart
 from protocol.status import Status
 
+MAX_ID = 1_000
 MAX_REACTIONS = 64
 """How many emoji one person's set may hold."""
 
@@ -133,6 +134,12 @@ def _id(element: Element) -> str:
     id_ = element.get("id", "")
     if not id_:
         raise StanzaRefused("bad-request", "It names another message without saying which.")
+    return _checked(id_)
+
+
+def _checked(id_: str) -> str:
+    if len(id_) > MAX_ID:
+        raise StanzaRefused("bad-request", f"An id of more than {MAX_ID} characters.")
     return id_
 
 
@@ -141,14 +148,17 @@ def archive_id(stanza: Element, place: Place) -> str:
     if isinstance(place, Room):
         for each in stanza.iterfind(xml.q(xml.SID, "stanza-id")):
             if each.get("by") == place.jid:
-                return each.get("id") or ""
+                return _checked(each.get("id") or "")
     return ""
 
 
 def origin_id(stanza: Element) -> str:
-    """Return the id that the sender gave: origin-id where a room may have changed ``id``."""
+    """Return the id that the sender gave: origin-id where a room may have changed ``id``.
+
+    Raises ``StanzaRefused`` for an absurdly long one.
+    """
     origin = stanza.find(xml.q(xml.SID, "origin-id"))
-    return (origin.get("id") if origin is not None else None) or stanza.get("id") or ""
+    return _checked((origin.get("id") if origin is not None else None) or stanza.get("id") or "")
 
 
 def sent_at(stanza: Element) -> int | None:
@@ -160,7 +170,8 @@ def sent_at(stanza: Element) -> int | None:
         stamp = datetime.fromisoformat(delay.get("stamp", ""))
     except ValueError:
         return None
-    return int(stamp.replace(tzinfo=stamp.tzinfo or UTC).timestamp() * 1000)
+    at = int(stamp.replace(tzinfo=stamp.tzinfo or UTC).timestamp() * 1000)
+    return at if at >= 0 else None
 
 
 def stamp(at: int) -> str:
@@ -189,7 +200,11 @@ def _part(stanza: Element) -> Part | None:
 def _links(stanza: Element) -> Iterable[str]:
     for each in stanza.iterfind(xml.q(xml.OOB, "x")):
         url = xml.text_of(each, xml.OOB, "url").strip()
-        if urlsplit(url).scheme in {"http", "https"}:
+        try:
+            scheme = urlsplit(url).scheme
+        except ValueError:
+            raise StanzaRefused("bad-request", "A link that is none.") from None
+        if scheme in {"http", "https"}:
             yield url
 
 

@@ -107,7 +107,7 @@ def _write(element: Element, around: str, out: list[str]) -> None:
     if namespace != around:
         out.append(f' xmlns="{_escape(namespace)}"')
     for key, value in element.attrib.items():
-        out.append(f' {key.replace(_XML, "xml:")}="{_escape(value)}"')
+        out.append(f' {key.replace(_XML, "xml:")}="{_attribute(value)}"')
     if element.text or len(element):
         out.append(">")
         out.append(_escape(element.text or ""))
@@ -121,7 +121,11 @@ def _write(element: Element, around: str, out: list[str]) -> None:
 
 
 def _escape(text: str) -> str:
-    return legal(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return legal(text).translate(_ENTITIES)
+
+
+def _attribute(text: str) -> str:
+    return _escape(text).replace("\n", "&#10;").replace("\t", "&#9;")
 
 
 def _never() -> Iterable[int]:
@@ -130,5 +134,7 @@ def _never() -> Iterable[int]:
     yield from (0xFFFE, 0xFFFF)
 
 
+# A parser turns a bare carriage return into a line feed, and all white space in attributes into spaces.
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"})
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _ILLEGAL = dict.fromkeys(_never(), "�")
