@@ -23,7 +23,9 @@ from adapters.contract import (
     Cursor,
     Delivery,
     Event,
+    Permanent,
     Profile,
+    Reason,
     Retry,
     Sent,
     StatusUpdate,
@@ -259,7 +261,10 @@ class Xmpp:
     async def report(self, update: StatusUpdate, key: str) -> None:
         """Show the native sender that a message was read, or that it failed."""
         place = self._outbox.place(update.conversation)
-        wire = place.wire(update.native_id)
+        try:
+            wire = place.wire(update.native_id)
+        except NameRefused as error:
+            raise Permanent(Reason.RECIPIENT_UNKNOWN, str(error)) from error
         if update.status is Status.READ and update.by is not None:
             marker = self._signal(update.conversation, update.by, key, xml.MARKERS, "displayed", wire)
             if marker is not None:
