@@ -208,13 +208,9 @@ class Hub:
 
     async def prune(self) -> int:
         """Forget what is no longer needed; return how many things that were."""
-        count = await self.blobs.prune(self._retention.blobs)
-        while pruned := await self._journal.prune(
-            self.clock(), bodies_after=self._retention.messages, receipts_after=self._retention.receipts, limit=500
-        ):
-            count += pruned
-            await asyncio.sleep(0.05)  # messages go first
-        return count
+        return await self.blobs.prune(self._retention.blobs) + await self._journal.prune(
+            self.clock(), bodies_after=self._retention.messages, receipts_after=self._retention.receipts
+        )
 
     # Checks
 

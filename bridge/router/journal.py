@@ -128,10 +128,10 @@ class Journal(Protocol):
     async def claim(self, endpoint: str, now: int) -> bytes | None:
         """Hand out the oldest unexpired KeyPackage for the first and only time, or else the last resort."""
 
-    async def prune(self, now: int, *, bodies_after: int, receipts_after: int, limit: int) -> int:
-        """Forget up to ``limit`` things that are no longer needed; return how many there were.
+    async def prune(self, now: int, *, bodies_after: int, receipts_after: int) -> int:
+        """Forget what is no longer needed, without ever holding messages up for long; return how many things it was.
 
         Bodies go when every recipient has acknowledged them and they are older than ``bodies_after`` milliseconds; what
-        is left, which answers a repeated submit, when it is older than ``receipts_after``; KeyPackages a while
-        after they expired.
+        is left, which answers a repeated submit, when it is older than ``receipts_after``, at the next pruning;
+        KeyPackages a while after they expired.
         """

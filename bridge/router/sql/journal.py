@@ -25,6 +25,12 @@ T = TypeVar("T")
 APPEND_BATCH = 512
 """About how many envelopes are appended with one set of statements; more open another batch."""
 
+PRUNE_WINDOW = 500
+"""Rows that one transaction of a pruning looks at."""
+
+PRUNE_PAUSE = 0.01
+"""Seconds between two of them."""
+
 Answers = list[Accepted | Refusal]
 
 
@@ -178,17 +184,28 @@ class SqlJournal:
         """Take one KeyPackage."""
         return await self._database.writer.run(lambda connection: keys.claim(connection, endpoint, now))
 
-    async def prune(self, now: int, *, bodies_after: int, receipts_after: int, limit: int) -> int:
-        """Forget a bounded piece of what is no longer needed."""
-        return await self._database.writer.run(
-            lambda connection: retention.prune(
-                connection,
-                now,
-                bodies_before=now - bodies_after,
-                receipts_before=now - receipts_after,
-                limit=limit,
+    async def prune(self, now: int, *, bodies_after: int, receipts_after: int) -> int:
+        """Forget what is no longer needed, a window at a time, with room for messages between."""
+        writer = self._database.writer
+        count = await writer.run(lambda connection: retention.drop_key_packages(connection, now))
+        while cleared := await writer.run(lambda connection: retention.clear_inboxes(connection, PRUNE_WINDOW)):
+            count += cleared
+            await asyncio.sleep(PRUNE_PAUSE)
+        position: int | None = 0
+        while position is not None:
+            swept = await writer.run(
+                partial(
+                    retention.sweep,
+                    after=position,
+                    bodies_before=now - bodies_after,
+                    receipts_before=now - receipts_after,
+                    limit=PRUNE_WINDOW,
+                )
             )
-        )
+            position = swept.position
+            count += swept.forgotten
+            await asyncio.sleep(PRUNE_PAUSE)
+        return count
 
     async def _read(self, query: Callable[..., T], *arguments: object) -> T:
         return await self._database.reader.run(lambda connection: query(connection, *arguments))

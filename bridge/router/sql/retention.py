@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection, and_, delete, exists, func, select, update
 
 from bridge.router.sql.schema import endpoints, envelopes, inbox, key_packages
@@ -16,17 +18,8 @@ def acknowledge(connection: Connection, endpoint: str, position: int) -> None:
     connection.execute(update(endpoints).where(behind).values(acknowledged=position))
 
 
-def prune(connection: Connection, now: int, *, bodies_before: int, receipts_before: int, limit: int) -> int:
-    """Take acknowledged rows out of inboxes, then bodies, then receipts, then KeyPackages."""
-    return (
-        _clear_inboxes(connection, limit)
-        + _drop_bodies(connection, bodies_before, limit)
-        + _drop_receipts(connection, receipts_before, limit)
-        + connection.execute(delete(key_packages).where(key_packages.c.expires_at < now - KEY_PACKAGE_GRACE)).rowcount
-    )
-
-
-def _clear_inboxes(connection: Connection, limit: int) -> int:
+def clear_inboxes(connection: Connection, limit: int) -> int:
+    """Take out of each inbox up to ``limit`` of what its endpoint has acknowledged; return how many there were."""
     cleared = 0
     for endpoint, acknowledged in connection.execute(select(endpoints.c.id, endpoints.c.acknowledged)).all():
         oldest = (
@@ -41,28 +34,40 @@ def _clear_inboxes(connection: Connection, limit: int) -> int:
     return cleared
 
 
-def _drop_bodies(connection: Connection, before: int, limit: int) -> int:
+class Swept(NamedTuple):
+    """How far a sweep came (None: to where everything is too young), and how many things it forgot."""
+
+    position: int | None
+    forgotten: int
+
+
+def sweep(connection: Connection, after: int, bodies_before: int, receipts_before: int, limit: int) -> Swept:
+    """Go through the next ``limit`` envelopes: drop bodies that are in no inbox, and rows that had none, if old enough.
+
+    Times rise with positions but for clocks that were set back, so a sweep ends with the first window that is young.
+    """
+    query = select(envelopes.c.position, envelopes.c.at).where(envelopes.c.position > after)
+    window = connection.execute(query.order_by(envelopes.c.position).limit(limit)).all()
+    if not window:
+        return Swept(None, 0)
+    end = window[-1].position
+    inside = envelopes.c.position.between(window[0].position, end)
     # One look by primary key for each endpoint, of which there are few, instead of another index on every row.
     wanted = (
         exists()
         .where(inbox.c.endpoint == endpoints.c.id, inbox.c.position == envelopes.c.position)
         .correlate(envelopes)
     )
-    unneeded = (
-        select(envelopes.c.position)
-        .where(envelopes.c.body.is_not(None), envelopes.c.at < before, ~wanted)
-        .order_by(envelopes.c.position)
-        .limit(limit)
-    )
-    return connection.execute(update(envelopes).where(envelopes.c.position.in_(unneeded)).values(body=None)).rowcount
+    last = select(func.max(envelopes.c.position)).scalar_subquery()  # its row keeps positions from being given twice
+    empty = envelopes.c.body.is_(None) & (envelopes.c.at < receipts_before) & (envelopes.c.position < last)
+    unneeded = envelopes.c.body.is_not(None) & (envelopes.c.at < bodies_before) & ~wanted
+    count = connection.execute(delete(envelopes).where(inside, empty)).rowcount
+    count += connection.execute(update(envelopes).where(inside, unneeded).values(body=None)).rowcount
+    finished = len(window) < limit or all(row.at >= bodies_before for row in window)
+    return Swept(None if finished else end, count)
 
 
-def _drop_receipts(connection: Connection, before: int, limit: int) -> int:
-    last = select(func.max(envelopes.c.position)).scalar_subquery()
-    old = (
-        select(envelopes.c.position)
-        .where(envelopes.c.body.is_(None), envelopes.c.at < before, envelopes.c.position < last)
-        .order_by(envelopes.c.position)
-        .limit(limit)
-    )
-    return connection.execute(delete(envelopes).where(envelopes.c.position.in_(old))).rowcount
+def drop_key_packages(connection: Connection, now: int) -> int:
+    """Forget KeyPackages that expired a while ago."""
+    old = key_packages.c.expires_at < now - KEY_PACKAGE_GRACE
+    return connection.execute(delete(key_packages).where(old)).rowcount
