@@ -120,10 +120,16 @@ class Arrivals:
         ours = self._names.owns(sender)
         self._signs.passed(event, kind, room_id, event_id, ours=ours)
         if kind == "m.room.member":
-            await self._membership.take(event, sender, room_id)
+            missed = await self._membership.take(event, sender, room_id)
+            said = [settled for each in missed if (settled := await self._missed(each)) is not None]
+            return asyncio.gather(*said) if said else None
         elif kind in codec.SAID and not ours and "state_key" not in event:
             return await self._said(event, kind, sender, room_id, event_id)
         return None
+
+    async def _missed(self, event: Json) -> Settled | None:
+        """Take an event that was read back; should it be pushed too, the endpoint knows it by its id."""
+        return None if event.get("type") == "m.room.member" else await self._event(event)
 
     async def _said(self, event: Json, kind: str, sender: str, room_id: str, event_id: str) -> Settled | None:
         conversation = self._conversation(room_id)

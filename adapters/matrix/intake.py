@@ -118,6 +118,10 @@ class Intake:
         except Outcome as e:
             log.warning("a transaction is not done yet: %s", e)
             return _error(503, "M_UNKNOWN", "not now")
+        except asyncio.CancelledError:
+            if task.cancelled():  # by close; otherwise it is this request that was cancelled
+                return _error(503, "M_UNKNOWN", "closing")
+            raise
         return web.json_response({})
 
     def _start(self, name: str, transaction: Transaction) -> asyncio.Task[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from adapters.contract import Direct, Profile
@@ -16,6 +17,8 @@ from protocol.uri import Address
 
 log = logging.getLogger(__name__)
 
+_MISSED: Final = 100
+"""How many events of a new direct room are read back: more than anybody writes before an answer."""
 _DECLINED: Final = "only rooms of two, or rooms plumbed by this bridge's operator, can be joined"
 
 
@@ -32,11 +35,15 @@ class Membership:
         self._directs = directs
         self._groups = groups
 
-    async def take(self, event: Json, sender: str, room_id: str) -> None:
-        """Take one ``m.room.member`` event; raises an outcome when the homeserver should bring it again."""
+    async def take(self, event: Json, sender: str, room_id: str) -> Sequence[Json]:
+        """Take one ``m.room.member`` event; raises an outcome when the homeserver should bring it again.
+
+        Returns what was said in a new direct room before its ghost came, oldest first: a homeserver pushes only what
+        happens while one of ours is in a room, and people write as soon as they have invited.
+        """
         content, user = event.get("content"), event.get("state_key")
         if not isinstance(content, dict) or not isinstance(user, str):
-            return
+            return ()
         membership = content.get("membership")
         if not self._names.owns(user):
             if membership == "join":
@@ -45,13 +52,14 @@ class Membership:
                 await self._directs.present(room_id, user, here=membership == "join")
         elif membership == "invite":
             if not self._names.owns(sender):
-                await self._invited(room_id, user, sender)
+                return await self._invited(room_id, user, sender)
         elif membership in {"join", "leave", "ban"}:
             self._groups.note(room_id, user, here=membership == "join")
             if membership != "join":
                 await self._directs.unbind(room_id, user)
+        return ()
 
-    async def _invited(self, room_id: str, user: str, inviter: str) -> None:
+    async def _invited(self, room_id: str, user: str, inviter: str) -> Sequence[Json]:
         """Follow an invitation that makes a direct room; decline any other, in words."""
         try:
             if user == self._names.bot_id:
@@ -61,8 +69,17 @@ class Membership:
             if not follow:
                 leave = path("rooms", room_id, "leave")
                 await self._client.call("POST", leave, {"reason": _DECLINED}, user=user)
+            elif self._directs.of(room_id) is not None:
+                return await self._missed(room_id, user)
         except Rejected as e:
             log.warning("an invitation to %s cannot be answered: %s", room_id, e)
+        return ()
+
+    async def _missed(self, room_id: str, ghost: str) -> Sequence[Json]:
+        """Return what has happened in a room that ``ghost`` has just joined, oldest first."""
+        query = {"dir": "b", "limit": str(_MISSED)}
+        answer = await self._client.call("GET", path("rooms", room_id, "messages"), user=ghost, query=query)
+        return [{**event, "room_id": room_id} for event in reversed(answer.get("chunk", ()))]
 
     async def _follow(self, room_id: str, ghost: str, inviter: str) -> bool:
         peer = await self._ghosts.address(ghost)
