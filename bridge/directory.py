@@ -12,6 +12,7 @@ from bridge.router.contract import Router
 from protocol import uri
 from protocol.uri import Address
 
+_REMEMBERED = 10_000
 _FRESH_MS = 600_000  # how long "this endpoint speaks for that person" is believed
 
 
@@ -39,11 +40,17 @@ class Directory:
         self._now = now
         self._plumbed = {room.conversation: room for room in rooms}
         self._names = {address: person.name for person in persons for address in person.addresses}
+        self._users: dict[Address, str] = {}
         self._endpoints: dict[str, tuple[int, str]] = {}
 
     def user(self, address: Address) -> str:
         """Return the URI of the person at ``address``. Raises ``UriError`` if the address can have none."""
-        return uri.user_uri(self.domain, address)
+        known = self._users.get(address)
+        if known is None:
+            if len(self._users) > _REMEMBERED:
+                self._users.clear()
+            known = self._users[address] = uri.user_uri(self.domain, address)
+        return known
 
     def profile(self, address: Address, name: str = "", avatar: str = "") -> Profile:
         """Return how a person is shown: under the configured name, else the one they go by on their network."""
@@ -70,7 +77,7 @@ class Directory:
             return known[1]
         found = await self._router.identifier_query(user)
         if found is not None:
-            if len(self._endpoints) > 10_000:
+            if len(self._endpoints) > _REMEMBERED:
                 self._endpoints.clear()
             self._endpoints[user] = (self._now(), found)
         return found
