@@ -266,9 +266,9 @@ class _Decoder:
         return Tag(number, value), end
 
     def _simple(self, start: int, info: int) -> tuple[Any, int]:
-        """Read what major type 7 holds: false, true, null, other simple values and floats."""
+        """Read what major type 7 holds beside null: booleans, other simple values and floats."""
         if info < 24:
-            return _SIMPLE[info] if 20 <= info <= 22 else Simple(info), start + 1
+            return _BOOLEANS.get(info, Simple(info)), start + 1
         if info > 27:
             raise _no_width(start, info)
         end = start + 1 + _WIDTHS[info]
@@ -298,7 +298,7 @@ def _no_width(start: int, info: int) -> CborError:
 _WIDTHS: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 _SMALLEST: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 _FLOATS: Final = {25: Layout(">e"), 26: Layout(">f"), 27: Layout(">d")}
-_SIMPLE: Final = {20: False, 21: True, 22: None}
+_BOOLEANS: Final[Mapping[int, Any]] = {20: False, 21: True}
 _BIGNUMS: Final = frozenset({2, 3})
 
 
