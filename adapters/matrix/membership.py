@@ -38,8 +38,8 @@ class Membership:
     async def take(self, event: Json, sender: str, room_id: str) -> Sequence[Json]:
         """Take one ``m.room.member`` event; raises an outcome when the homeserver should bring it again.
 
-        Returns what was said in a new direct room before its ghost came, oldest first: a homeserver pushes only what
-        happens while one of ours is in a room, and people write as soon as they have invited.
+        Returns what was said in a new direct room before the invited ghost came, oldest first: a homeserver pushes only
+        what happens while one of ours is in a room, and people write as soon as they have invited.
         """
         content, user = event.get("content"), event.get("state_key")
         if not isinstance(content, dict) or not isinstance(user, str):
@@ -76,10 +76,15 @@ class Membership:
         return ()
 
     async def _missed(self, room_id: str, ghost: str) -> Sequence[Json]:
-        """Return what has happened in a room that ``ghost`` has just joined, oldest first."""
+        """Return what has happened since ``ghost``, who has just joined, was invited, oldest first."""
         query = {"dir": "b", "limit": str(_MISSED)}
         answer = await self._client.call("GET", path("rooms", room_id, "messages"), user=ghost, query=query)
-        return [{**event, "room_id": room_id} for event in reversed(answer.get("chunk", ()))]
+        missed: list[Json] = []
+        for event in answer.get("chunk", ()):
+            if event.get("state_key") == ghost and event.get("content", {}).get("membership") == "invite":
+                break
+            missed.append({**event, "room_id": room_id})
+        return missed[::-1]
 
     async def _follow(self, room_id: str, ghost: str, inviter: str) -> bool:
         peer = await self._ghosts.address(ghost)
