@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class House:
         self.networks = {name: FakeNetwork(name) for name in names}
         self.adapters: dict[str, Any] = {}
         self.endpoints: dict[str, Endpoint] = {}
-        self.rooms: tuple[PlumbedRoom, ...] = ()
+        self.plumbed: dict[str, list[PlumbedRoom]] = {name: [] for name in names}
         self.retry = QUICK
         self.hub: Hub
 
@@ -52,7 +52,7 @@ class House:
             "domain": DOMAIN,
             "network": name,
             "namespaces": (namespace(DOMAIN, name),),
-            "rooms": self.rooms_of(name),
+            "rooms": tuple(self.plumbed[name]),
             "retry": self.retry,
             "stop_timeout": 3.0,
         }
@@ -71,8 +71,10 @@ class House:
         self.endpoints[name] = endpoint
         return endpoint
 
-    def rooms_of(self, name: str) -> tuple[PlumbedRoom, ...]:
-        return tuple(room for room in self.rooms if name in room.members)
+    def plumb(self, room: str, natives: dict[str, str], *, creator: str) -> None:
+        """Have a native room of each network plumbed into one."""
+        for name, native in natives.items():
+            self.plumbed[name].append(PlumbedRoom(room, room.title(), native, name == creator, tuple(natives)))
 
     async def start(self, *names: str) -> None:
         for name in names or self.names:
@@ -95,7 +97,3 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {condition.__doc__ or condition}")
         await asyncio.sleep(0.005)
-
-
-async def settled(*tasks: Sequence[object]) -> None:
-    await asyncio.sleep(0.05)

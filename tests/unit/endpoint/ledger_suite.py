@@ -31,7 +31,7 @@ def message(mimi_id: bytes, **changes: object) -> MessageRow:
     return structs.replace(row, **changes)
 
 
-def delivery(id: int, mimi_id: bytes = ONE, **changes: object) -> DeliveryRow:  # noqa: A002
+def delivery(id: int, mimi_id: bytes = ONE, **changes: object) -> DeliveryRow:
     row = DeliveryRow(
         id=id,
         mimi_id=mimi_id,
@@ -61,7 +61,7 @@ class LedgerSuite:
         bad = Change(records=[("a", "x", b"1"), ("a", "y", "not bytes")])  # type: ignore[list-item]
         try:
             await ledger.commit(bad)
-        except Exception:  # noqa: BLE001, S110 - which one is the engine's affair
+        except Exception:
             pass
         else:
             raise AssertionError("a record that is not bytes was written")

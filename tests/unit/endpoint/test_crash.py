@@ -112,28 +112,31 @@ async def test_death_at_every_instant(tmp_path: Path, victim: str) -> None:
 @pytest.mark.parametrize("askable", [True, False])
 async def test_death_while_sending_what_cannot_be_repeated(tmp_path: Path, askable: bool) -> None:
     """A network without idempotency keys: what may have been sent is asked about, or said to be uncertain."""
-    for number, moment in enumerate(("before send", "after send")):
-        house = House(tmp_path / str(number), "sea", "sky")
-        house.networks["sky"].capabilities = structs.replace(EVERYTHING, idempotent_send=False)
-        await house.open_hub()
-        await house.start("sea")
-        fuse = Fuse(10**9)
-        kind = AskableMortalAdapter if askable else MortalAdapter
-        adapter = kind(house.networks["sky"], fuse)
-        endpoint = house.make("sky", adapter)
-        await endpoint.start()
-        fuse.left = 1 if moment == "before send" else 2
-        house.networks["sea"].say(house.direct("sea", "anna", "sky", "bert"), "perhaps", "m1")
-        await fuse.blown.wait()
-        assert fuse.where == moment
-        await kill(endpoint)
-        await house.make("sky", kind(house.networks["sky"], Fuse(10**9))).start()
-        await until(lambda: house.networks["sea"].reports)
-        arrived = house.networks["sky"].texts()
-        update = house.networks["sea"].reports[0][1]
-        if askable:
-            assert (arrived, update.status) == (["perhaps"], Status.DELIVERED)
-        else:
-            assert arrived == (["perhaps"] if moment == "after send" else [])
-            assert (update.status, update.reason) == (Status.ERROR, "uncertain")
-        await house.stop()
+    for moment in ("before send", "after send"):
+        await die_while_sending(House(tmp_path / moment.replace(" ", "-"), "sea", "sky"), moment, askable)
+
+
+async def die_while_sending(house: House, moment: str, askable: bool) -> None:
+    house.networks["sky"].capabilities = structs.replace(EVERYTHING, idempotent_send=False)
+    await house.open_hub()
+    await house.start("sea")
+    fuse = Fuse(10**9)
+    kind = AskableMortalAdapter if askable else MortalAdapter
+    adapter = kind(house.networks["sky"], fuse)
+    endpoint = house.make("sky", adapter)
+    await endpoint.start()
+    fuse.left = 1 if moment == "before send" else 2
+    house.networks["sea"].say(house.direct("sea", "anna", "sky", "bert"), "perhaps", "m1")
+    await fuse.blown.wait()
+    assert fuse.where == moment
+    await kill(endpoint)
+    await house.make("sky", kind(house.networks["sky"], Fuse(10**9))).start()
+    await until(lambda: house.networks["sea"].reports)
+    arrived = house.networks["sky"].texts()
+    update = house.networks["sea"].reports[0][1]
+    if askable:
+        assert (arrived, update.status) == (["perhaps"], Status.DELIVERED)
+    else:
+        assert arrived == (["perhaps"] if moment == "after send" else [])
+        assert (update.status, update.reason) == (Status.ERROR, "uncertain")
+    await house.stop()
