@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -68,6 +69,12 @@ def state_of(value: int, failure: Failure) -> State | None:
     if value == Status.ERROR:
         return State.UNCERTAIN if failure.reason == Reason.UNCERTAIN else State.FAILED
     return _MEANT.get(value)
+
+
+def _key(mimi_id: bytes, shown: Status, by: str) -> str:
+    """Return the idempotency key of one step: a message, how far it has come, and to whom."""
+    name = base64.urlsafe_b64encode(mimi_id).rstrip(b"=").decode()
+    return f"{name}.{int(shown)}.{hashlib.blake2b(by.encode(), digest_size=6).hexdigest()}"
 
 
 class Reports:
@@ -177,13 +184,13 @@ class Reports:
             reason=failure.reason,
             text=failure.text,
         )
-        name = base64.urlsafe_b64encode(message.mimi_id).rstrip(b"=").decode()
+        key = _key(message.mimi_id, update.status, row.sender)
         attempt = 0
         while True:
             await self._pace.clear()
             async with places:
                 await self._pace.sleep(0)
-                outcome = await self._call(adapter, update, f"{name}.s{int(update.status)}")
+                outcome = await self._call(adapter, update, key)
             if outcome is None:
                 self._metrics.count("statuses")
                 return

@@ -33,7 +33,7 @@ from tests.unit.endpoint.house import House, until
 
 
 def primitives(body: int, rounds: int = 2000) -> tuple[float, float]:
-    """Return the microseconds that the primitives of one message take, both ends together: elapsed, and of processor."""
+    """Return the microseconds of one message's primitives, both ends together: elapsed, and of processor."""
     private = Ed25519PrivateKey.generate()
     public = private.public_key()
     content, key = os.urandom(body + 400), os.urandom(32)

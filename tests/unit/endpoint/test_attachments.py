@@ -107,8 +107,7 @@ async def test_a_file_that_was_changed_on_its_way_is_never_shown(house: House, h
 
     class Watching(FakeAdapter):
         async def take(self, delivery, key):
-            async for chunk in delivery.open(delivery.message.part):
-                seen.append(chunk)
+            seen.extend([chunk async for chunk in delivery.open(delivery.message.part)])
             raise AssertionError("a forged file was opened")
 
     await house.start("sea")
