@@ -17,7 +17,7 @@ import fcntl
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, Generic, TypeVar
 
@@ -26,7 +26,19 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Delete,
+    Dialect,
+    Engine,
+    Insert,
+    Update,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
@@ -132,6 +144,38 @@ def _upgrade_steps(script: ScriptDirectory, revision: Any) -> list[Any]:  # noqa
         return script._upgrade_revs("head", revision)  # noqa: SLF001  what alembic.command.upgrade itself calls
     except CommandError as error:
         raise StorageError(f"the database is not of this version of the program: {error}") from error
+
+
+class Bulk:
+    """One INSERT, UPDATE or DELETE of many rows, at the driver's own speed.
+
+    ``connection.execute(statement, rows)`` spends more time on a row's parameters than SQLite spends on the row. A
+    Bulk is compiled once for each dialect; its rows are tuples in the order of ``names``, the statement's parameters,
+    of values that the drivers take as they are: int, str, bytes, None.
+    """
+
+    def __init__(self, statement: Insert | Update | Delete, names: Sequence[str]) -> None:
+        self._statement = statement
+        self._names = tuple(names)
+        self._compiled: dict[str, tuple[str, bool]] = {}
+
+    def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run the statement once for each row; no rows are no work."""
+        if not rows:
+            return
+        text_, positional = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect)
+        if positional:
+            connection.exec_driver_sql(text_, list(rows))
+        else:
+            connection.exec_driver_sql(text_, [dict(zip(self._names, row, strict=True)) for row in rows])
+
+    def _compile(self, dialect: Dialect) -> tuple[str, bool]:
+        compiled = self._statement.compile(dialect=dialect, column_keys=list(self._names))
+        order = getattr(compiled, "positiontup", None)
+        if order is not None and tuple(order) != self._names:
+            raise ValueError(f"the parameters of this statement come in the order {order}")
+        self._compiled[dialect.name] = (str(compiled), order is not None)
+        return self._compiled[dialect.name]
 
 
 class _Job(Generic[T]):

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, bindparam, make_url, text, update
+from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
 
-from bridge.storage import Database, DatabaseInUseError, StorageError, open_engine, upgrade
+from bridge.storage import Bulk, Database, DatabaseInUseError, StorageError, open_engine, upgrade
 
 REVISION = """
 from alembic import op
@@ -235,6 +236,24 @@ def test_a_migration_that_fails_leaves_no_half_of_itself(url: str, migrations: P
 def test_databases_that_cannot_be_are_refused(url: str) -> None:
     with pytest.raises(StorageError):
         open_engine(url)
+
+
+TABLE = Table("numbers", MetaData(), Column("n", Integer, primary_key=True))
+
+
+async def test_many_rows_go_in_at_once(database: Database) -> None:
+    into = Bulk(insert_into(TABLE), ["n"])
+    double = Bulk(update(TABLE).where(TABLE.c.n == bindparam("old")).values(n=bindparam("new")), ["new", "old"])
+    await database.writer.run(lambda connection: into.run(connection, [(1,), (2,), (3,)]))
+    await database.writer.run(lambda connection: double.run(connection, [(30, 3), (20, 2)]))
+    await database.writer.run(lambda connection: into.run(connection, []))
+    assert await database.reader.run(numbers) == [1, 20, 30]
+
+
+async def test_parameters_in_another_order_than_the_statements_are_a_mistake(database: Database) -> None:
+    confused = Bulk(update(TABLE).where(TABLE.c.n == bindparam("old")).values(n=bindparam("new")), ["old", "new"])
+    with pytest.raises(ValueError, match="in the order"):
+        await database.writer.run(lambda connection: confused.run(connection, [(1, 2)]))
 
 
 @pytest.fixture

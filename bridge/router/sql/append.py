@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from bridge.router.contract import Accepted, Envelope, Kind, Notification, Refusal, RefusalCode
 from bridge.router.journal import Fanned
-from bridge.router.sql.rows import RoomRow, envelope_row, last_position, load_rooms
-from bridge.router.sql.schema import envelopes, inbox, rooms
+from bridge.router.sql.rows import (
+    RoomRow,
+    envelope_row,
+    insert_envelopes,
+    insert_inbox,
+    last_position,
+    load_rooms,
+)
+from bridge.router.sql.schema import envelopes, rooms
+from bridge.storage import Bulk
 
 _by_digest = select(envelopes.c.room, envelopes.c.digest, envelopes.c.sequence, envelopes.c.at).where(
     envelopes.c.digest.in_(bindparam("digests", expanding=True))
 )
-_insert_envelopes = insert(envelopes)
-_insert_inbox = insert(inbox)
-_update_rooms = (
+_update_rooms = Bulk(
     update(rooms)
-    .where(rooms.c.id == bindparam("b_id"))
-    .values(sequence=bindparam("b_sequence"), messages=bindparam("b_messages"), updated_at=bindparam("b_updated_at"))
+    .where(rooms.c.id == bindparam("room"))
+    .values(sequence=bindparam("last"), messages=bindparam("count"), updated_at=bindparam("time")),
+    ["last", "count", "time", "room"],
 )
 
 Submission = tuple[Envelope, int]
@@ -37,8 +44,8 @@ class Appending:
         self._accepted = self._load_accepted()
         self._position = last_position(connection)
         self._touched: dict[int, RoomRow] = {}
-        self._envelopes: list[dict[str, object]] = []
-        self._inbox: list[dict[str, int]] = []
+        self._envelopes: list[tuple[object, ...]] = []
+        self._inbox: list[tuple[int, int]] = []
         self.fanned: list[Fanned] = []
 
     def run(self) -> list[Accepted | Refusal]:
@@ -47,11 +54,10 @@ class Appending:
             self._judge(envelope, digest, now)
             for (envelope, now), digest in zip(self._submissions, self._digests, strict=True)
         ]
-        if self._envelopes:
-            self._connection.execute(_insert_envelopes, self._envelopes)
-            self._connection.execute(_update_rooms, [_room_parameters(room) for room in self._touched.values()])
-        if self._inbox:
-            self._connection.execute(_insert_inbox, self._inbox)
+        insert_envelopes.run(self._connection, self._envelopes)
+        insert_inbox.run(self._connection, self._inbox)
+        moved = [(room.sequence, room.messages, room.updated_at, room.id) for room in self._touched.values()]
+        _update_rooms.run(self._connection, moved)
         return answers
 
     def _load_accepted(self) -> dict[tuple[int, bytes], Accepted]:
@@ -93,7 +99,7 @@ class Appending:
         for uri, endpoint in room.members.items():
             if endpoint != sender:
                 recipients.append(uri)
-                self._inbox.append({"endpoint": endpoint, "position": self._position})
+                self._inbox.append((endpoint, self._position))
         self.fanned.append(Fanned(notification, tuple(recipients)))
         self._accepted[room.id, digest] = Accepted(sequence=room.sequence, at=notification.at, repeated=True)
         return Accepted(sequence=room.sequence, at=notification.at)
@@ -106,12 +112,3 @@ def refuse_epoch(epoch: int, current: int) -> Refusal | None:
     if epoch < current:
         return Refusal(RefusalCode.EPOCH_TOO_OLD, f"epoch {epoch} is over, the room is in {current}", current)
     return Refusal(RefusalCode.WRONG_EPOCH, f"epoch {epoch} has not begun, the room is in {current}", current)
-
-
-def _room_parameters(room: RoomRow) -> dict[str, int]:
-    return {
-        "b_id": room.id,
-        "b_sequence": room.sequence,
-        "b_messages": room.messages,
-        "b_updated_at": room.updated_at,
-    }

@@ -7,8 +7,17 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from bridge.router.contract import Accepted, Kind, Notification, Refusal
 from bridge.router.journal import Decide, Fanned, Post, RoomChange, RoomState
-from bridge.router.sql.rows import RoomRow, endpoint_ids, envelope_row, last_position, load_members, load_rooms
-from bridge.router.sql.schema import envelopes, groups, inbox, members, rooms
+from bridge.router.sql.rows import (
+    RoomRow,
+    endpoint_ids,
+    envelope_row,
+    insert_envelopes,
+    insert_inbox,
+    last_position,
+    load_members,
+    load_rooms,
+)
+from bridge.router.sql.schema import envelopes, groups, members, rooms
 
 
 def load_state(connection: Connection, row: RoomRow) -> RoomState:
@@ -113,8 +122,6 @@ class Changing:
             )
             digest = self._digest if post.kind is Kind.COMMIT else None
             values = envelope_row(row, notification, self._endpoints[self._sender], digest)
-            self._connection.execute(insert(envelopes), [values])
-            addressees = [{"endpoint": self._endpoints[uri], "position": position} for uri in post.recipients]
-            if addressees:
-                self._connection.execute(insert(inbox), addressees)
+            insert_envelopes.run(self._connection, [values])
+            insert_inbox.run(self._connection, [(self._endpoints[uri], position) for uri in post.recipients])
             self.fanned.append(Fanned(notification, post.recipients))

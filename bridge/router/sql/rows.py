@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
-from bridge.router.contract import Kind, Member, Notification
-from bridge.router.sql.schema import KINDS, endpoints, envelopes, members, rooms
+from bridge.router.contract import Member, Notification
+from bridge.router.sql.schema import KINDS, endpoints, envelopes, inbox, members, rooms
+from bridge.storage import Bulk
 from protocol.leg import LegClass
 
 
@@ -78,16 +79,20 @@ def endpoint_ids(connection: Connection) -> dict[str, int]:
     return {row.uri: row.id for row in connection.execute(select(endpoints.c.uri, endpoints.c.id))}
 
 
-def envelope_row(room: RoomRow, notification: Notification, sender: int, digest: bytes | None) -> dict[str, object]:
-    """Return the parameters that insert a notification."""
-    return {
-        "position": notification.position,
-        "room": room.id,
-        "sequence": notification.sequence,
-        "kind": KINDS.index(Kind(notification.kind)),
-        "epoch": notification.epoch,
-        "sender": sender,
-        "at": notification.at,
-        "digest": digest,
-        "body": notification.body,
-    }
+insert_envelopes = Bulk(insert(envelopes), [column.name for column in envelopes.columns])
+insert_inbox = Bulk(insert(inbox), [column.name for column in inbox.columns])
+
+
+def envelope_row(room: RoomRow, notification: Notification, sender: int, digest: bytes | None) -> tuple[object, ...]:
+    """Return a notification as ``insert_envelopes`` wants it."""
+    return (
+        notification.position,
+        room.id,
+        notification.sequence,
+        KINDS.index(notification.kind),
+        notification.epoch,
+        sender,
+        notification.at,
+        digest,
+        notification.body,
+    )
