@@ -32,6 +32,7 @@ from msgspec import Struct, field
 
 from protocol.capabilities import Capabilities
 from protocol.content import Expiration, ExternalPart, Part
+from protocol.leg import LegClass
 from protocol.status import Status
 from protocol.uri import Address
 
@@ -48,12 +49,15 @@ class AdapterInfo(Struct, frozen=True):
     """What an adapter is.
 
     ``id`` is the network's name in addresses, URIs and configuration (``xmpp``); ``name`` is for people; ``config`` is
-    the msgspec struct that the account's table in ``rialto.toml`` is read into, with ``forbid_unknown_fields``.
+    the msgspec struct that the account's table in ``rialto.toml`` is read into, with ``forbid_unknown_fields``. ``leg``
+    is the class that its endpoint's leaves claim unless the operator states another: where plaintext exists on the way
+    between this adapter and its users' devices.
     """
 
     id: str
     name: str
     config: type[Struct]
+    leg: LegClass = LegClass.OPEN
 
 
 class Profile(Struct, frozen=True):

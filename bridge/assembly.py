@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from adapters.contract import AdapterInfo
 from bridge import adapters
 from bridge.config import Config, EndpointConfig, Loaded
 from bridge.endpoint.settings import EndpointSettings, Person, PlumbedRoom, RetryLimits
@@ -47,16 +48,16 @@ def hub(loaded: Loaded) -> Hub:
     )
 
 
-def endpoint_settings(loaded: Loaded, name: str, network: str) -> EndpointSettings:
+def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo) -> EndpointSettings:
     """Return what an endpoint is told of itself."""
     config = loaded.config
     leg = config.endpoint[name].leg
     return EndpointSettings(
         name=name,
         domain=config.domain,
-        network=network,
-        leg=LegClass.OPERATOR if leg is None else LegClass(leg),
-        namespaces=(namespace(config.domain, network),),
+        network=adapter.id,
+        leg=adapter.leg if leg is None else LegClass(leg),
+        namespaces=(namespace(config.domain, adapter.id),),
         rooms=_plumbed(config, name),
         persons=tuple(Person(person.name, tuple(person.addresses)) for person in config.person),
         retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),

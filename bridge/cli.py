@@ -302,7 +302,7 @@ def _built(view: msgspec.Struct) -> dict[str, Any]:
 
 
 def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
 
 
 def _show(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str], empty: str) -> None:
@@ -314,10 +314,11 @@ def _show(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str],
     else:
         table = Table(box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, no_wrap=not sys.stdout.isatty(), overflow="fold")
         for row in rows:
             table.add_row(*(str(row.get(column, "")) for column in columns))
-        Console(soft_wrap=not sys.stdout.isatty()).print(table)
+        # Into a file or a pipe a row stays a line, however long.
+        Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 if __name__ == "__main__":

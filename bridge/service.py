@@ -114,7 +114,7 @@ class Daemon:
         kind = adapters.of_endpoint(name, config)
         adapter = kind()
         endpoint = Endpoint(
-            assembly.endpoint_settings(self._loaded, name, kind.info.id),
+            assembly.endpoint_settings(self._loaded, name, kind.info),
             adapter,
             adapters.account(self._loaded, name, kind),
             self._router_of(name),

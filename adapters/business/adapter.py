@@ -60,7 +60,7 @@ _TOLD: Mapping[wamid.Kind, frozenset[str]] = {
 class Business:
     """One business account: the adapter's five methods, and Receipts, Media, Webhooks and Health."""
 
-    info: ClassVar[AdapterInfo] = AdapterInfo(id=NETWORK, name="Business API", config=BusinessConfig)
+    info: ClassVar[AdapterInfo] = AdapterInfo(NETWORK, "Business API", BusinessConfig, LegClass.OPERATOR)
 
     _config: BusinessConfig
     _identities: Identities

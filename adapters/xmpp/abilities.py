@@ -29,7 +29,7 @@ def capabilities(config: XmppConfig, *, room: bool, files: bool) -> Capabilities
     received = Way(features=_FEATURES, formatting=_FORMATTING, files={"*/*": rule})
     sent = Way(features=_FEATURES, formatting=_FORMATTING, files={"*/*": rule} if files else {})
     return Capabilities(
-        leg=LegClass.OPERATOR,
+        leg=LegClass.OPEN,
         send=sent,
         receive=received,
         limits=Limits(unit=Unit.UTF8, text=config.max_text_bytes),

@@ -74,9 +74,9 @@ async def play(world: World) -> list[str]:
 def show_rooms(world: World) -> None:
     """Let the command line show the rooms and one message's life, as an operator would."""
     console.print("\n[bold]rialto room list[/]")
-    console.print(_rialto(world, "room", "list"), markup=False)
-    console.print("[bold]rialto message list --limit 3[/]")
-    console.print(_rialto(world, "message", "list", "--limit", "3"), markup=False)
+    console.print(_rialto(world, "room", "list"), markup=False, soft_wrap=True)
+    console.print("[bold]rialto message list --limit 2[/]")
+    console.print(_rialto(world, "message", "list", "--limit", "2"), markup=False, soft_wrap=True)
 
 
 def _rialto(world: World, *words: str) -> str:
@@ -118,9 +118,9 @@ def prove(world: World, said: list[str]) -> None:
 
 def _newest_record(database: Path) -> dict[str, object]:
     query = """
-        SELECT rooms.uri AS room, sequence, envelopes.epoch, endpoints.uri AS sender, at, body
+        SELECT rooms.uri AS room, envelopes.sequence, envelopes.epoch, endpoints.uri AS sender, envelopes.at, body
         FROM envelopes JOIN rooms ON rooms.id = envelopes.room JOIN endpoints ON endpoints.id = envelopes.sender
-        WHERE kind = 0 AND body IS NOT NULL ORDER BY position DESC LIMIT 1
+        WHERE kind = 0 AND body IS NOT NULL ORDER BY envelopes.position DESC LIMIT 1
     """
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
