@@ -16,8 +16,8 @@ class XmppConfig(Struct, forbid_unknown_fields=True, kw_only=True):
     """How to be a component (XEP-0114) of an XMPP server.
 
     ``component`` is the JID that the server knows it by; ``host`` and ``port`` are where the server listens for
-    components. The secret that both share is in ``secret_file`` (``$VARIABLES`` are put in), in the environment
-    variable ``secret_env``, or, for trying things out, in ``secret`` itself.
+    components. The secret that both share is in ``secret_file``, in the environment variable ``secret_env``, or, for
+    trying things out, in ``secret`` itself.
 
     ``server`` is the server's own domain ('' for what follows the component's first dot); the services that are not
     named are looked for there: ``upload`` for files (XEP-0363), ``rooms`` for the room ``sent_log`` in which the bridge
@@ -68,7 +68,7 @@ class XmppConfig(Struct, forbid_unknown_fields=True, kw_only=True):
             if not value:
                 raise SignedOut(f"secret_env: the variable {self.secret_env} is not set")
             return value
-        path = Path(os.path.expandvars(self.secret_file))
+        path = Path(self.secret_file)
         try:
             return path.read_text().strip()
         except OSError as error:

@@ -7,7 +7,19 @@ from xml.etree.ElementTree import Element
 
 from msgspec import Struct, structs
 
-from adapters.contract import Conversation, Delivery, Direct, Outcome, Permanent, Reason, Retry, Sent, SignedOut, Unsure
+from adapters.contract import (
+    Conversation,
+    Delivery,
+    Direct,
+    Message,
+    Outcome,
+    Permanent,
+    Reason,
+    Retry,
+    Sent,
+    SignedOut,
+    Unsure,
+)
 from adapters.xmpp import bounces, codec, disco, names, xml
 from adapters.xmpp.errors import LinkLost, NameRefused, StanzaError, StanzaRefused
 from adapters.xmpp.link import Link
@@ -76,7 +88,9 @@ class Outbox:
         place = self.place(delivery.conversation)
         try:
             if isinstance(place, Chat):
-                return Sent(place.native(key)) if await self._sent_log.find(key, delivery.at) else None
+                if not await self._sent_log.find(key, delivery.at):
+                    return None
+                return await self._found(delivery, Sent(place.native(key)), place.native(key))
             session = self._rooms[place.jid]
             if not session.entered:
                 raise Retry("the room is not entered yet")
@@ -88,7 +102,20 @@ class Outbox:
         if found is None:
             return None
         number, nick = found
-        return Sent(place.native(number), (place.by(nick, key),))
+        own_id = place.by(nick, key)
+        return await self._found(delivery, Sent(place.native(number), (own_id,)), own_id)
+
+    async def _found(self, delivery: Delivery, sent: Sent, own_id: str) -> Sent:
+        """Catch up on what was not noted about a message that did go out."""
+        message, who = delivery.message, str(delivery.sender.address)
+        if _is_reaction(message) and message.in_reply_to and isinstance(message.part, SinglePart):
+            held = await self._reactions.added(who, message.in_reply_to, message.part.text, own_id)
+            await self._keep((who, message.in_reply_to, held), own_id, sent)
+        elif isinstance(message.part, NullPart) and message.replaces:
+            withdrawn = await self._reactions.withdrawn(message.replaces)
+            if withdrawn is not None:
+                await self._reactions.keep(*withdrawn)
+        return sent
 
     def place(self, conversation: Conversation) -> Place:
         """Return a conversation as native ids know it. Raises ``Permanent`` if it cannot be one."""
@@ -118,7 +145,7 @@ class Outbox:
         message, part = delivery.message, delivery.message.part
         if isinstance(part, NullPart):
             return await self._withdrawal(place, way, message.replaces)
-        if part.disposition == Disposition.REACTION and isinstance(part, SinglePart) and message.in_reply_to:
+        if _is_reaction(message) and isinstance(part, SinglePart) and message.in_reply_to:
             who, target = str(delivery.sender.address), message.in_reply_to
             held = await self._reactions.added(who, target, part.text, self._own_id(place, way))
             return _Draft(codec.encode_reactions(self._target(place, target), tuple(held), way), (who, target, held))
@@ -187,7 +214,7 @@ class Outbox:
         who, target, held = reactions
         await self._reactions.keep(who, target, held)
         if own_id in held.values():
-            for native_id in {own_id, sent.native_id}:
+            for native_id in {own_id, sent.native_id, *sent.aliases}:
                 await self._reactions.remember(who, target, native_id, own_id)
 
     def _bounced(self, error: StanzaError, delivery: Delivery, place: Place) -> Outcome:
@@ -197,3 +224,7 @@ class Outbox:
             self._rooms[place.jid].unseat(f"{ghost}/{disco.RESOURCE}")
             return Retry(str(error), after=1.0)
         return bounces.outcome(error)
+
+
+def _is_reaction(message: Message) -> bool:
+    return message.part.disposition == Disposition.REACTION
