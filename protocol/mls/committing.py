@@ -141,7 +141,7 @@ def _make_path(base: Base, applied: Applied, random: Random) -> tuple[int, _Path
     leaf_private, leaf_public = suite.kem.derive(random(suite.hash_size))
     own = base.own_leaf
     if own is None:
-        own = tree.add(base.identity.leaf(leaf_public, LeafSource.COMMIT, binding=(group_id, 0)))
+        own = tree.add(base.identity.leaf(leaf_public, LeafSource.COMMIT, binding=(group_id, 0)))  # holds the place
     places = [place for place, _ in tree.filtered_path(own)]
     secrets = climb(suite, random(suite.hash_size), places)
     parent_hash = tree.set_path(own, [secrets.public[place] for place in places])

@@ -170,11 +170,16 @@ class Epoch:
         """Describe the member that a message of this epoch came from."""
         known = self._members.get(index)
         if known is None:
-            leaf = self.leaves[index]
-            if leaf is None:
-                raise SenderError(f"leaf {index} is blank")
+            leaf = self.leaf(index)
             known = self._members[index] = member_at(index, leaf)
         return known
+
+    def leaf(self, index: int) -> LeafNode:
+        """Return a member's leaf; ``SenderError`` where there is none."""
+        leaf = self.leaves[index] if index < len(self.leaves) else None
+        if leaf is None:
+            raise SenderError(f"leaf {index} is blank or outside the tree")
+        return leaf
 
     def open(self, message: PrivateMessage) -> Received:
         """Decrypt a message, check its signature, and only then delete its key."""
@@ -186,9 +191,7 @@ class Epoch:
         reader.done()
         if index == self.own:
             raise OwnMessageError("a message of our own came back; we keep no key to open it")
-        leaf = self.leaves[index] if index < len(self.leaves) else None
-        if leaf is None:
-            raise SenderError(f"leaf {index} is blank or outside the tree")
+        leaf = self.leaf(index)
         ratchet = APPLICATION if message.content_type == ContentType.APPLICATION else HANDSHAKE
         found = self.tree.find_key(index, ratchet, generation)
         aad = head + vec(message.authenticated_data)

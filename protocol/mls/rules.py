@@ -16,11 +16,11 @@ from protocol.mls.errors import (
     SenderError,
 )
 from protocol.mls.extensions import Extensions, ExtensionType, RequiredCapabilities, dictionary_of, find
+from protocol.mls.leaf import LeafNode
 from protocol.mls.messages import GroupContext, Sender, SenderType
 from protocol.mls.proposals import (
     Add,
     AppDataUpdate,
-    ExternalInit,
     GroupContextExtensions,
     PreSharedKey,
     Proposal,
@@ -32,6 +32,7 @@ from protocol.mls.proposals import (
     Update,
 )
 from protocol.mls.suites import CipherSuite
+from protocol.mls.tree import RatchetTree
 
 _BY_EXTERNAL = frozenset(
     {
@@ -181,6 +182,10 @@ def apply_app_data(extensions: Extensions, proposals: Sequence[AppDataUpdate]) -
     return components | updates
 
 
-def external_init_of(proposals: Sequence[Proposal]) -> ExternalInit | None:
-    """Return the ExternalInit of an external commit."""
-    return next((proposal for proposal in proposals if isinstance(proposal, ExternalInit)), None)
+def check_former_self(leaf: LeafNode, items: Sequence[Item], tree: RatchetTree) -> None:
+    """Refuse an external commit that removes someone other than a former self, told by the credential."""
+    for item in items:
+        if isinstance(item.proposal, Remove):
+            former = tree.leaf(item.proposal.leaf)
+            if former is not None and former.content.credential != leaf.content.credential:
+                raise SenderError("an external commit may remove a former self only")

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from protocol.mls import treemath as tm
 from protocol.mls.codec import u16, u32, varint, vec
-from protocol.mls.errors import GenerationError, ReplayError, SenderError
+from protocol.mls.errors import GenerationError, ReplayError
 from protocol.mls.suites import CipherSuite
 
 MAX_FORWARD = 1000
@@ -149,9 +149,7 @@ class SecretTree:
         self._put(f"r/{self.epoch}/{name}", u32(ratchet.reserved) + ahead)
 
     def find_key(self, leaf: int, kind: str, generation: int) -> Opened:
-        """Find the key of a message that came; nothing is spent until ``spend``."""
-        if leaf >= self._leaves:
-            raise SenderError(f"leaf {leaf} is outside the tree")
+        """Find the key of a message that came from a leaf of the tree; nothing is spent until ``spend``."""
         name = f"{leaf}/{kind}"
         ratchet = self._ratchets.get(name) or self._expand(leaf, kind)
         ahead = generation - ratchet.generation

@@ -122,9 +122,8 @@ def _follow(
     known: dict[PskKey, bytes] = {(old.group_id, epoch): key for epoch, key in old.resumption_psks().items()}
     group = Group.join(identity, welcome, bundles, psks=known, continues=usage, now=now)
     origin = group.origin
-    late = usage == PskUsage.REINIT and origin is not None and origin.epoch != old.epoch
-    if origin is None or origin.group_id != old.group_id or late:
-        raise WelcomeError("the new group continues another group or epoch")
+    if usage == PskUsage.REINIT and (origin is None or origin.epoch != old.epoch):
+        raise WelcomeError("the new group continues an epoch before the re-initialisation")
     return group
 
 

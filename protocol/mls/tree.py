@@ -140,8 +140,7 @@ class RatchetTree:
         self._hashes[place] = None
         while place != top:
             place = tm.parent(place)
-            if place < len(self._hashes):
-                self._hashes[place] = None
+            self._hashes[place] = None
 
     def resize(self, leaves: int) -> None:
         """Grow or shrink to so many leaves, a power of two."""

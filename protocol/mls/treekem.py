@@ -91,9 +91,7 @@ def open_path(
     """Open the path secret that is sealed to us and derive everything above it; the tree already has the path."""
     suite = tree.suite
     pairs = tree.filtered_path(sender)
-    position = next((i for i, (place, _) in enumerate(pairs) if tm.below(2 * own, place)), None)
-    if position is None:
-        raise PathError("no node of the path is above us")
+    position = next(i for i, (place, _) in enumerate(pairs) if tm.below(2 * own, place))
     targets = recipients(tree, pairs[position][1], new)
     ours = next((i for i, target in enumerate(targets) if target in private), None)
     if ours is None:

@@ -36,11 +36,21 @@ def check_key_package(suite: CipherSuite, package: KeyPackage, now: int | None) 
 
 
 def check_source(leaf: LeafNode, source: LeafSource, previous: LeafNode | None) -> None:
-    """Refuse a leaf that was made for something else, or that keeps its predecessor's encryption key."""
+    """Refuse a leaf that was made for something else, or that is no fit successor of the one before it.
+
+    A successor has a new encryption key. It keeps its credential and its claim about its leg: whoever wants others
+    leaves and joins again, so that every change of either is an addition that can be judged.
+    """
     if leaf.content.source != source:
         raise LeafError(f"a leaf made for {leaf.content.source.name} where {source.name} belongs")
-    if previous is not None and previous.encryption_key == leaf.encryption_key:
+    if previous is None:
+        return
+    if previous.encryption_key == leaf.encryption_key:
         raise LeafError("an update keeps the old encryption key")
+    if previous.content.credential != leaf.content.credential:
+        raise LeafError("an update changes the credential")
+    if leg_of(previous.content.extensions) != leg_of(leaf.content.extensions):
+        raise LeafError("an update changes the leg class or the namespaces")
 
 
 def check_capabilities(suite: CipherSuite, leaf: LeafNode, extensions: Extensions) -> None:

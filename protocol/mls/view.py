@@ -53,11 +53,18 @@ from protocol.mls.proposals import (
     PskId,
     ReInit,
     Remove,
-    SelfRemove,
     Update,
     UpdatePath,
 )
-from protocol.mls.rules import Item, apply_app_data, check_list, check_path, check_sender, target
+from protocol.mls.rules import (
+    Item,
+    apply_app_data,
+    check_former_self,
+    check_list,
+    check_path,
+    check_sender,
+    target,
+)
 from protocol.mls.signing import VerifyingKey
 from protocol.mls.suites import CipherSuite, suite_of
 from protocol.mls.tree import RatchetTree
@@ -129,8 +136,11 @@ class Followed(Struct, frozen=True):
     proposals: tuple[Proposal, ...]
 
 
-Policy = Callable[["View", Sequence[Item], Sender], None]
-"""A hook that may refuse a commit by raising ``PolicyError``: it sees the view, the proposals and the committer."""
+Policy = Callable[["View", Sequence[Item], Sender, LeafNode | None], None]
+"""A hook that may refuse a commit by raising ``PolicyError``.
+
+It sees the view, the proposals, the committer, and the committer's new leaf if the commit has a path.
+"""
 
 
 class View:
@@ -256,7 +266,7 @@ class View:
             self._check_update(index, item.proposal.leaf)
             applied.tree.update(index, item.proposal.leaf)
             applied.updated.append(index)
-        elif isinstance(item.proposal, Remove | SelfRemove):
+        else:
             applied.tree.remove(index)
             applied.removed.append((index, leaf))
 
@@ -299,11 +309,11 @@ class View:
             raise SenderError(f"a sender of type {content.sender.type.name} may not commit")
         items = self.resolve(commit, content.sender)
         if policy is not None:
-            policy(self, items, content.sender)
+            policy(self, items, content.sender, None if commit.path is None else commit.path.leaf)
         applied = self.apply(items, content.sender, now)
         proposals = tuple(item.proposal for item in items)
         check_path(proposals, commit.path)
-        committer, path_context = self._follow_path(content.sender, commit.path, applied)
+        committer, path_context = self._follow_path(content.sender, items, commit.path, applied)
         self.check_tree(applied)
         confirmed = self.confirmed(message)
         context = self.next_context(applied, confirmed)
@@ -315,7 +325,9 @@ class View:
         head = u16(message.wire_format) + message.content.encoded + vec(message.signature)
         return schedule.confirmed_hash(self.suite, self.interim, head)
 
-    def _follow_path(self, sender: Sender, path: UpdatePath | None, applied: Applied) -> tuple[int, bytes]:
+    def _follow_path(
+        self, sender: Sender, items: Sequence[Item], path: UpdatePath | None, applied: Applied
+    ) -> tuple[int, bytes]:
         tree = applied.tree
         if path is None:
             return sender.index, b""
@@ -325,6 +337,7 @@ class View:
             check_source(path.leaf, LeafSource.COMMIT, tree.leaf(index))
         else:
             check_source(path.leaf, LeafSource.COMMIT, None)
+            check_former_self(path.leaf, items, self.tree)
             index = tree.add(path.leaf)
         path.leaf.verify(self.suite, (self.context.group_id, index))
         self._check_path_keys(tree, path)

@@ -135,6 +135,20 @@ def test_encapsulation_ends_in_the_same_secret(kem):
         kem.load_private(bytes(65) if kem is Dhkem.X25519 else bytes(kem.private_size))
 
 
+def test_a_candidate_outside_the_curves_order_is_passed_over(monkeypatch):
+    honest = Dhkem._expand
+    expected = {}
+
+    def unlucky(kem, prk, label, info, length):
+        if info == b"\x00":
+            return b"\xff" * length
+        expected.setdefault(info, honest(kem, prk, label, info, length))
+        return expected[info]
+
+    monkeypatch.setattr(Dhkem, "_expand", unlucky)
+    assert Dhkem.P256.derive(b"seed")[0] == expected[b"\x01"]
+
+
 def test_a_weak_public_key_is_refused():
     with pytest.raises(DecryptionError):
         Dhkem.X25519.encapsulate(bytes(32), b"sender")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 
 import pytest
+from msgspec.structs import replace as msgspec_replace
 
 from protocol.mls import (
     Component,
     Extension,
     ExtensionType,
     Group,
+    Identity,
+    KeyPackageBundle,
     PublicGroup,
     RequiredCapabilities,
     Standing,
@@ -32,6 +35,7 @@ from protocol.mls.errors import (
     SuspendedError,
     WelcomeError,
 )
+from protocol.mls.leaf import KeyPackage
 from protocol.mls.plan import external_psk, resumption_psk
 from protocol.mls.proposals import (
     AppDataUpdate,
@@ -43,6 +47,7 @@ from protocol.mls.proposals import (
     SelfRemove,
     Update,
 )
+from protocol.mls.successor import _begin
 from protocol.mls.view import ExternalSender, encode_external_senders
 from tests.unit.mls.support import NOW, commit, invite, new_bundle, new_group, new_identity, new_members, say, stage
 
@@ -360,3 +365,77 @@ def test_update_and_replacement_are_for_members():
         external_proposal(hub, 0, Update(leaf), group_id=b"room", epoch=1)
     proposal = GroupContextExtensions(())
     assert external_proposal(hub, 0, proposal, group_id=b"room", epoch=1)
+
+
+def test_a_required_proposal_type_leaves_the_dictionary_to_its_own_proposal():
+    required = Extension(ExtensionType.REQUIRED_CAPABILITIES, RequiredCapabilities((), (0x0008,), ()).encode())
+    alice, bob = new_members("a", "b", context={0x8001: b"x"}, extensions=(required,))
+    commit(alice, bob, extensions=alice.extensions)
+    agree(alice, bob)
+
+
+def test_a_committer_leaves_out_what_its_own_wishes_replace():
+    alice, bob, carol = new_members("a", "b", "c")
+    wish = bob.propose(GroupContextExtensions(()), random=os.urandom)
+    again = bob.propose(Remove(2), random=os.urandom)
+    ending = bob.propose(ReInit(b"x", 1, 1, ()), random=os.urandom)
+    for proposal in (wish, again, ending):
+        for group in (alice, carol):
+            group.process(proposal, now=NOW)
+    required = Extension(ExtensionType.REQUIRED_CAPABILITIES, RequiredCapabilities().encode())
+    staged = commit(alice, bob, extensions=(required,), remove=[2])
+    assert carol.process(staged.commit, now=NOW).left
+    assert alice.extensions == (required,)
+    agree(alice, bob)
+    alone = stage(alice, pending=False)
+    assert alone.next.context.extensions == (required,)
+
+
+def test_successors_of_the_wrong_epoch_or_suite():
+    alice, bob, _ = reinitialised()
+    fresh = [new_identity(name, suite=2) for name in "abc"]
+    bundles = [new_bundle(identity) for identity in fresh]
+    state = alice._state
+    early = ReInit(b"room 2", 1, 2, ())
+    context = state.view.context
+    state.view.context = msgspec_replace(context, epoch=context.epoch - 1)
+    begun = start_again(alice, fresh[0], [b.message for b in bundles[1:]], now=NOW, random=os.urandom)
+    assert alice.reinit == early
+    with pytest.raises(WelcomeError, match="before"):
+        follow_again(bob, fresh[1], begun.staged.welcome, bundles[1:2], now=NOW)
+    alice, bob = new_members("a", "b")
+    begun = _begin(alice, fresh[0], b"side", (), PskUsage.BRANCH, [bundles[1].message], now=NOW, random=os.urandom)
+    with pytest.raises(WelcomeError, match="cipher suite"):
+        follow_branch(bob, fresh[1], begun.staged.welcome, bundles[1:2], now=NOW)
+
+
+def test_grease_is_tolerated_everywhere():
+    grease = (0x0A0A, 0x1A1A, 0xEAEA)
+    plain = new_identity(
+        "g",
+        suites=(1, *grease),
+        versions=(1, *grease),
+        extensions=(*grease, ExtensionType.LEG, ExtensionType.APP_DATA_DICTIONARY),
+        proposals=(*grease, 0x0008, 0x000A),
+        credentials=(1, *grease),
+    )
+    extensions = (*plain.extensions, Extension(0x1A1A, b"anything"))
+    greased = Identity(plain.suite, plain._private, plain.credential, extensions, plain.capabilities)
+    bundle = new_bundle(greased)
+    package = bundle.package
+    odd = KeyPackage.signed(plain.suite, greased.key, package.init_key, package.leaf, (Extension(0xEAEA, b"x"),))
+    bundle = KeyPackageBundle(odd, bundle.init_private, bundle.leaf_private)
+    alice, bob = new_members("a", "b")
+    staged = commit(alice, bob, add=[bundle.message])
+    joined = Group.join(greased, staged.welcome, [bundle], now=NOW)
+    commit(joined, alice, bob)
+    agree(alice, bob, joined)
+    extra = (Extension(0x2A2A, b"x"),)
+    assert PublicGroup.create(alice.group_info(random=os.urandom, extensions=extra), now=NOW).epoch == joined.epoch
+
+
+def test_padding_hides_lengths():
+    alice, bob = new_members("a", "b")
+    sizes = {len(say(alice, bytes(length), padding=256)) for length in range(1, 100, 7)}
+    assert len(sizes) == 1
+    assert bob.unprotect(say(alice, b"short", padding=256)).data == b"short"

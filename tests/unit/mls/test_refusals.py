@@ -172,6 +172,17 @@ def test_a_message_from_outside_the_tree(pair):
         bob.unprotect(encode_message(forged))
 
 
+def test_skipped_keys_are_given_up_oldest_first(pair):
+    alice, bob = pair
+    messages = [say(alice) for _ in range(302)]
+    bob.unprotect(messages[150])
+    bob.unprotect(messages[301])
+    for number in (42, 43):
+        with refuses(errors.ReplayError):
+            bob.unprotect(messages[number])
+    assert bob.unprotect(messages[44]).generation == 44
+
+
 def test_a_message_of_our_own(pair):
     with refuses(errors.OwnMessageError):
         pair[0].unprotect(say(pair[0]))
@@ -359,6 +370,32 @@ def test_an_external_commit_that_does_more_than_join(trio):
         bob.process(forged(init, GroupContextExtensions(())), now=NOW)
 
 
+def test_an_external_commit_that_throws_somebody_else_out(pair):
+    alice, _ = pair
+    carol = new_identity("c")
+    info = alice.group_info(random=os.urandom)
+    joined = Group.join_external(carol, info, replace=1, now=NOW, random=os.urandom)
+    for take in (alice, router_of(alice)):
+        with refuses(errors.SenderError, "former self"):
+            take.process(joined.commit, now=NOW)
+
+
+def test_a_leaf_that_changes_who_it_is_or_what_it_claims(pair):
+    alice, bob = pair
+    mallory = Identity.from_bytes(alice.identity.to_bytes())
+    key = alice.view.suite.kem.derive(b"new")[1]
+    for name, value, word in (
+        ("credential", Credential(1, b"mimi://bridge.example/d/b"), "credential"),
+        ("extensions", (), "leg"),
+    ):
+        honest = getattr(mallory, name)
+        setattr(mallory, name, value)
+        leaf = mallory.leaf(key, LeafSource.UPDATE, binding=(b"room", 0))
+        setattr(mallory, name, honest)
+        with refuses(errors.LeafError, word):
+            bob.process(forge(alice, Update(leaf)), now=NOW)
+
+
 def test_a_new_members_commit_without_a_path_has_no_signer(pair):
     alice, bob = pair
     body = Commit((ExternalInit(bytes(32)),), None)
@@ -401,7 +438,8 @@ def test_a_staged_commit_for_another_epoch_or_group(pair):
 def test_a_policy_has_the_last_word(pair):
     alice, bob = pair
 
-    def nobody(view, items, committer):
+    def nobody(view, items, committer, leaf):
+        assert leaf.content.credential == alice.identity.credential
         raise errors.PolicyError(f"{committer.index} may not do {len(items)} things in epoch {view.context.epoch}")
 
     staged = stage(alice)
@@ -881,6 +919,23 @@ def test_a_psk_without_its_secret_keeps_a_joiner_out(pair):
     ids = [external_psk(b"x", os.urandom, 32)]
     staged = stage(alice, add=[bundle.message], psk_ids=ids, psks={b"x": b"secret"})
     with refuses(errors.PskError):
+        Group.join(carol, staged.welcome, [bundle], now=NOW)
+
+
+def test_a_welcome_into_a_group_of_another_suite(pair, monkeypatch):
+    alice, _ = pair
+    carol = new_identity("c")
+    bundle = new_bundle(carol)
+    from protocol.mls import committing
+
+    honest = committing.sign_group_info
+
+    def lying(identity, context, *rest):
+        return honest(identity, replace(context, suite_id=3), *rest)
+
+    monkeypatch.setattr(committing, "sign_group_info", lying)
+    staged = stage(alice, add=[bundle.message])
+    with refuses(errors.WelcomeError, "than its group's"):
         Group.join(carol, staged.welcome, [bundle], now=NOW)
 
 

@@ -14,7 +14,6 @@ from tests.unit.mls.support import (
     commit,
     invite,
     new_bundle,
-    new_group,
     new_identity,
     new_members,
     say,
@@ -44,7 +43,7 @@ def test_a_commit_writes_its_path_and_not_the_tree():
     for group in members:
         group.changes()
     commit(first, second)
-    assert size_of(first.changes()) < 6000 < size_of(dict(Drawer(new_group(new_identity("z"))).records)) + 6000
+    assert size_of(first.changes()) < 6000
     touched = [name for name in second.changes() if name.startswith("n/")]
     assert len(touched) <= 6
 
@@ -173,7 +172,7 @@ def test_pending_proposals_and_updates_survive():
     drawer.keep(bob)
     bob = drawer.restore()
     staged = commit(alice, bob)
-    assert staged.epoch == 2 - 1
+    assert staged.epoch == 1
     assert bob.epoch_authenticator == alice.epoch_authenticator
     drawer.keep(bob)
     assert not [name for name in drawer.records if name[0] in "pu"]
@@ -182,10 +181,8 @@ def test_pending_proposals_and_updates_survive():
 def test_records_that_do_not_make_a_group():
     alice, _ = new_members("a", "b")
     good = Drawer(alice).records
-    for name, value in {"g": b"", "e": b"\x01", "n/0": b"\x00", "k/0": None, "n/x": b""}.items():
+    for name, value in {"g": b"", "e": b"\x01", "n/0": b"\x00", "n/x": b""}.items():
         broken = dict(good)
-        if value is None:
-            continue
         broken[name] = value
         with pytest.raises(StateError):
             Group.restore(alice.identity, broken)
