@@ -20,6 +20,7 @@ from adapters.contract import (
     SignedOut,
     StatusUpdate,
 )
+from adapters.matrix import html
 from adapters.matrix.arrivals import Arrivals
 from adapters.matrix.client import Client, Rejected, path
 from adapters.matrix.config import MatrixConfig
@@ -32,7 +33,7 @@ from adapters.matrix.membership import Membership
 from adapters.matrix.names import NETWORK
 from adapters.matrix.people import People
 from adapters.matrix.speech import Speech
-from protocol.capabilities import Capabilities, Feature, FileRule, Format, Level, Limits, Unit, Way
+from protocol.capabilities import Capabilities, Feature, FileRule, Level, Limits, Unit, Way
 from protocol.content import ExternalPart
 from protocol.leg import LegClass
 
@@ -40,6 +41,8 @@ _MAX_TEXT: Final = 16_000
 _FEATURES: Final = dict.fromkeys(
     (Feature.REPLY, Feature.REACTION, Feature.EDIT, Feature.DELETE, Feature.READ, Feature.TYPING), Level.FULL
 )
+_HEARD: Final = _FEATURES | {Feature.TOPIC: Level.FULL, Feature.LOCATION: Level.PARTIAL, Feature.MENTION: Level.PARTIAL}
+_SHOWN: Final = _FEATURES | {Feature.MENTION: Level.FULL}
 
 
 class Matrix:
@@ -65,6 +68,7 @@ class Matrix:
         try:
             await self._sign_in(client)
             await self._media.load()
+            self._capabilities = _capabilities(self._media.max_size)
             await self._directs.load()
             await self._intake.load()
             await self._groups.open()
@@ -107,21 +111,8 @@ class Matrix:
     # --- what it can do ---
 
     async def capabilities(self, conversation: Conversation) -> Capabilities:
-        """Matrix shows nearly everything, in any room."""
-        way = Way(
-            features=_FEATURES,
-            formatting=dict.fromkeys(Format, Level.FULL) | {Format.TASKS: Level.PARTIAL},
-            files={"*/*": FileRule(max_size=self._media.max_size, caption=Level.FULL)},
-        )
-        return Capabilities(
-            leg=LegClass.OPEN,
-            send=way,
-            receive=way,
-            limits=Limits(unit=Unit.UTF8, text=_MAX_TEXT),
-            idempotent_send=True,
-            ordered=True,
-            history=True,
-        )
+        """Matrix shows nearly everything, and the same in every room."""
+        return self._capabilities
 
     def health(self) -> Mapping[str, object]:
         """Whether it is open, and how much it knows."""
@@ -174,3 +165,17 @@ class Matrix:
     async def typing(self, conversation: Conversation, sender: Profile, active: bool) -> None:
         """Show a ghost typing."""
         await self._speech.typing(conversation, sender, active)
+
+
+def _capabilities(max_upload: int) -> Capabilities:
+    files = {"*/*": FileRule(max_size=max_upload, caption=Level.FULL)}
+    formatting = dict.fromkeys(html.FORMATTING, Level.FULL)
+    return Capabilities(
+        leg=LegClass.OPEN,
+        send=Way(features=_SHOWN, formatting=formatting, files=files),
+        receive=Way(features=_HEARD, formatting=formatting, files=files),
+        limits=Limits(unit=Unit.UTF8, text=_MAX_TEXT),
+        idempotent_send=True,
+        ordered=True,
+        history=True,
+    )

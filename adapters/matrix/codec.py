@@ -7,6 +7,7 @@ uploaded before, and a withdrawn message becomes a ``Redaction``, which has an e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from adapters.contract import Message, Permanent, Reason, Refused
 from adapters.matrix import html
+from adapters.matrix.names import MATRIX_TO
 from protocol.content import (
     Disposition,
     ExternalPart,
@@ -26,6 +28,7 @@ from protocol.content import (
 )
 
 Json: TypeAlias = dict[str, Any]
+Link: TypeAlias = Callable[[str], str]
 
 MESSAGE: Final = "m.room.message"
 REACTION: Final = "m.reaction"
@@ -120,10 +123,15 @@ def _body(content: Json, kind: object, is_reply: bool = False) -> Part:
 def _text(content: Json, msgtype: str, is_reply: bool) -> SinglePart:
     formatted = _string(content, "formatted_body") if content.get("format") == html.FORMAT else ""
     body = _required(content, "body")
-    part = html.to_part(body, formatted) if formatted else None
+    part = html.to_part(body, formatted, link=_unmention) if formatted else None
     if part is None or not part.content:
         part = text(_without_quote(body) if is_reply else body)
     return text(_ME + part.text, part.content_type) if msgtype == "m.emote" else part
+
+
+def _unmention(target: str) -> str:
+    """A link to a Matrix user leads nowhere on other networks: the name alone stays."""
+    return "" if target.startswith(f"{MATRIX_TO}@") else target
 
 
 def _file(content: Json, msgtype: str, *, sticker: bool) -> Part:
@@ -188,10 +196,13 @@ def file_of(message: Message) -> ExternalPart | None:
     return part if isinstance(part, ExternalPart) else None
 
 
-def encode(message: Message, uploaded: str = "", size: int = 0) -> Say | Redaction:
+def encode(
+    message: Message, uploaded: str = "", size: int = 0, *, link: Link = lambda target: target
+) -> Say | Redaction:
     """Write a message as the event that says it; raises ``Permanent`` when there is none.
 
-    ``uploaded`` is the ``mxc://`` URI of the message's file, ``size`` its length in octets.
+    ``uploaded`` is the ``mxc://`` URI of the message's file, ``size`` its length in octets. ``link`` gives each link of
+    the text its target on Matrix.
     """
     part = message.part
     if isinstance(part, NullPart):
@@ -203,7 +214,7 @@ def encode(message: Message, uploaded: str = "", size: int = 0) -> Say | Redacti
             raise Permanent(Reason.UNSUPPORTED, "a reaction to nothing")
         relation = {"rel_type": "m.annotation", "event_id": message.in_reply_to, "key": part.text}
         return Say(REACTION, {"m.relates_to": relation})
-    content = _content(part, uploaded, size)
+    content = _content(part, uploaded, size, link)
     if message.replaces is not None:
         content = _edit(content, message.replaces)
     elif message.in_reply_to is not None:
@@ -219,28 +230,38 @@ def notice(body: str, answers: str | None = None) -> Say:
     return Say(MESSAGE, content)
 
 
-def _content(part: Part, uploaded: str, size: int) -> Json:
+def _content(part: Part, uploaded: str, size: int, link: Link) -> Json:
     if isinstance(part, SinglePart) and part.content_type.startswith("text/"):
-        return _said(part)
+        return _said(part, link)
     if isinstance(part, ExternalPart):
         return _attached(part, uploaded, size)
     if isinstance(part, MultiPart) and len(part.parts) == 2:
         file, caption = part.parts
         if isinstance(file, ExternalPart) and isinstance(caption, SinglePart):
             content = _attached(file, uploaded, size)
-            words = _said(caption)
-            return content | {k: words[k] for k in ("body", "format", "formatted_body") if k in words}
+            words = _said(caption, link)
+            return content | {k: words[k] for k in ("body", "format", "formatted_body", "m.mentions") if k in words}
     raise Permanent(Reason.UNSUPPORTED, "Matrix has no event for this kind of message")
 
 
-def _said(part: SinglePart) -> Json:
+def _said(part: SinglePart, link: Link) -> Json:
     msgtype = "m.text"
+    mentioned: list[str] = []
+
+    def linked(target: str) -> str:
+        found = link(target)
+        if found.startswith(f"{MATRIX_TO}@"):
+            mentioned.append(found.removeprefix(MATRIX_TO))
+        return found
+
     if part.text.startswith(_ME):
         msgtype, part = "m.emote", text(part.text.removeprefix(_ME), part.content_type)
-    body = html.from_part(part)
+    body = html.from_part(part, link=linked)
     content: Json = {"msgtype": msgtype, "body": body.text}
     if body.html is not None:
         content |= {"format": html.FORMAT, "formatted_body": body.html}
+    if mentioned:
+        content["m.mentions"] = {"user_ids": sorted(set(mentioned))}
     return content
 
 

@@ -15,10 +15,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from protocol.uri import Address
+from protocol.uri import Address, Kind, UriError, parse
 
 NETWORK: Final = "matrix"
 MAX_ID_OCTETS: Final = 255
+MATRIX_TO: Final = "https://matrix.to/#/"
+"""What a link to a user starts with, who is thereby mentioned."""
 
 _NETWORK_SAFE: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
 _ID_SAFE: Final = _NETWORK_SAFE | frozenset(b"-._")
@@ -100,6 +102,17 @@ class Names(Struct, frozen=True):
     def alias_localpart(self, alias: str) -> str:
         """The part of one of our aliases that a new room is created with."""
         return alias.removeprefix("#").removesuffix(f":{self.server}")
+
+    def mention(self, target: str) -> str:
+        """Turn a link to a person's MIMI URI into one to their Matrix user; any other link stays what it is."""
+        try:
+            uri = parse(target)
+        except UriError:
+            return target
+        network, _, id_ = uri.id.partition("~")
+        if uri.kind is not Kind.USER or not network or not id_:
+            return target
+        return MATRIX_TO + (id_ if network == NETWORK else self.ghost(Address(network, id_)))
 
     def direct_alias(self, key: str) -> str:
         """The alias under which the direct room of the conversation ``key`` is found again."""

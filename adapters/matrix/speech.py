@@ -104,7 +104,7 @@ class Speech:
             if key not in self._uploads:
                 self._uploads[key] = await self._media.upload(ghost, file, delivery.open(file))
             uploaded = self._uploads[key]
-        return codec.encode(delivery.message, *uploaded)
+        return codec.encode(delivery.message, *uploaded, link=self._names.mention)
 
     async def _say(
         self, room_id: str, user: str, what: codec.Say | codec.Redaction, key: str, at: int | None = None

@@ -297,6 +297,17 @@ async def test_a_ghost_that_was_thrown_out_makes_a_new_room(host: Host, enter: E
     assert (await romeo.next())[1]["event_id"] == sent.native_id
 
 
+async def test_a_person_whose_address_is_too_long_for_a_ghosts_name(host: Host, enter: Enter) -> None:
+    romeo = await enter("romeo")
+    herald = Profile(Address("xmpp", "h" * 300 + "@xmpp.test"), "Herald")
+    both = Direct(Address("matrix", romeo.id), herald.address)
+    await host.say(both, herald, "Hear ye")
+    _, event = await romeo.next() if await romeo.invited() else ("", {})
+    room = await romeo.direct(event["sender"])
+    await romeo.send(room, "I hear")
+    assert (await host.heard()).conversation == both
+
+
 async def sees_refusal(person: Person, of: str) -> dict[str, Any]:
     _, event = await person.next()
     content: dict[str, Any] = event["content"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.contract import Message, Permanent, Reason, Refused
 from adapters.matrix.codec import Redaction, Say, decode, encode, file_of, notice
+from adapters.matrix.names import Names
 from protocol.content import (
     MARKDOWN,
     Disposition,
@@ -205,6 +206,23 @@ def test_markdown_is_shown_formatted() -> None:
     }
     assert "<em>rose</em>" in said.content["m.new_content"]["formatted_body"]
     assert said.content["formatted_body"].startswith("* ")
+
+
+def test_a_mention_is_a_link_to_the_user() -> None:
+    names = Names("hs.test", "rialto_", "rialto")
+    body = "[Romeo](mimi://b.test/u/matrix~%40romeo%3Ahs.test), [J](mimi://b.test/u/xmpp~j%40x), [w](https://w.test/)"
+    said = encode(Message(text(body, MARKDOWN)), link=names.mention)
+    assert isinstance(said, Say)
+    assert said.content["m.mentions"] == {"user_ids": ["@rialto_xmpp_j=40x:hs.test", "@romeo:hs.test"]}
+    for href in (
+        "https://matrix.to/#/@romeo:hs.test",
+        "https://matrix.to/#/@rialto_xmpp_j=40x:hs.test",
+        "https://w.test/",
+    ):
+        assert f'href="{href}"' in said.content["formatted_body"]
+    pill = '<a href="https://matrix.to/#/@rialto_xmpp_j=40x:hs.test">J</a> <a href="https://w.test/">w</a>'
+    heard = decode(words("J w", formatted_body=pill, **HTML)).part
+    assert isinstance(heard, SinglePart) and heard.text.strip() == "J [w](https://w.test/)"
 
 
 def test_html_in_plain_text_stays_text() -> None:

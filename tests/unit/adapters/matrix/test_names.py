@@ -83,6 +83,13 @@ def test_what_is_nobodys_ghost(user_id: str) -> None:
     assert NAMES.address(user_id) is None
 
 
+@pytest.mark.parametrize(
+    "target", ["https://x.test/", "mimi://b.test/r/room", "mimi://b.test/u/nobody", "mimi:", "", "mimi://b.test/u/x~"]
+)
+def test_a_link_to_nobody_stays_what_it_is(target: str) -> None:
+    assert NAMES.mention(target) == target
+
+
 def test_whose_names_are_ours() -> None:
     assert NAMES.owns("@rialto:hs.test") and NAMES.owns("@rialto_xmpp_x:hs.test")
     assert not NAMES.owns("@rialto:other.test") and not NAMES.owns("@rialtos:hs.test")
