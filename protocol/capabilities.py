@@ -106,6 +106,15 @@ class Unit(StrEnum):
             return len(text.encode("utf-16-le", "surrogatepass")) // 2
         return len(text.encode("utf-8", "surrogatepass"))
 
+    def fitting(self, text: str, limit: int) -> int:
+        """Return how many code points of ``text`` fit into ``limit`` units."""
+        start = text[:limit]
+        if self is Unit.UTF16:
+            start = start.encode("utf-16-le", "replace")[: 2 * limit].decode("utf-16-le", "ignore")
+        elif self is Unit.UTF8:
+            start = start.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+        return len(start)
+
 
 class FileRule(Struct, frozen=True, kw_only=True):
     """What becomes of files of one MIME type.

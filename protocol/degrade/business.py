@@ -20,32 +20,29 @@ from protocol.commerce import (
     single,
     text_of,
 )
+from protocol.content import SinglePart
 from protocol.degrade.model import Loss
 from protocol.degrade.outcome import Outcome, Whole, Words, dropped, refused
 from protocol.degrade.splitting import shorten
 
 
-def show(part: Commerce, capabilities: Capabilities) -> Outcome:
-    """Return what becomes of a business part on its way to a network with these capabilities."""
+def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outcome:
+    """Return what becomes of a business part, read from ``source``, on its way to a network with these capabilities."""
     feature = feature_of(part)
     level = capabilities.send.level(feature)
     if level is Level.REJECTED:
         return refused("unsupported", f"the network refuses {feature}")
     if level is Level.DROPPED:
         return dropped(feature, f"{feature} is left out")
+    offers = bool(options_of(part))
     for candidate in (part, _other_shape(part)):
         if candidate is not None and capabilities.send.level(feature_of(candidate)) >= Level.PARTIAL:
             fitting = fitted(candidate, capabilities.limits)
             if fitting is not None:
-                return Outcome(shown=(Whole(single(fitting)),), losses=_losses(part, candidate, fitting, capabilities))
-    kept = Level.UNSUPPORTED
-    return Outcome(
-        shown=(Words(text=text_of(part)),), losses=(Loss(feature, kept, f"{feature} is sent in words{_how(part)}"),)
-    )
-
-
-def _how(part: Commerce) -> str:
-    return "; its options are numbered" if options_of(part) else ""
+                shown = Whole(source if fitting == part else single(fitting))
+                return Outcome(shown=(shown,), losses=_losses(part, candidate, fitting, capabilities), offers=offers)
+    loss = Loss(feature, Level.UNSUPPORTED, f"{feature} is sent in words{'; its options are numbered' * offers}")
+    return Outcome(shown=(Words(text=text_of(part)),), losses=(loss,), offers=offers)
 
 
 def _losses(part: Commerce, candidate: Commerce, fitting: Commerce, capabilities: Capabilities) -> tuple[Loss, ...]:

@@ -44,7 +44,7 @@ class Lead(Struct, frozen=True, kw_only=True):
         """What was answered, on one line, or nothing."""
         if self.quoted is None or not self.quoted.text.strip():
             return ""
-        name = words.speaker(excerpt(self.quoted.sender)) if self.quoted.sender else ""
+        name = words.speaker(self.quoted.sender) if self.quoted.sender else ""
         return name + excerpt(self.quoted.text)
 
 

@@ -44,11 +44,15 @@ Shown: TypeAlias = Words | Whole | File
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What is shown of a part, and what is lost; or why the whole message is refused."""
+    """What is shown of a part, and what is lost; or why the whole message is refused.
+
+    ``offers``: there is something to choose in it, so other words must not take its place.
+    """
 
     shown: tuple[Shown, ...] = ()
     losses: tuple[Loss, ...] = ()
     refused: Refusal | None = None
+    offers: bool = False
 
     @property
     def level(self) -> Level:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from protocol.capabilities import Capabilities, Level
-from protocol.commerce import Commerce, CommerceError, decode, is_commerce, options_of
+from protocol.commerce import CommerceError, decode, is_commerce
 from protocol.content import (
     Disposition,
     ExternalPart,
@@ -47,21 +49,13 @@ def _single(part: SinglePart, capabilities: Capabilities) -> Outcome:
     if parts.is_text(part):
         return text.show(part, capabilities.send)
     if is_commerce(part.content_type):
-        readable = _readable(part)
-        if readable is not None:
-            return business.show(readable, capabilities)
+        try:
+            return business.show(decode(part.content_type, part.content), part, capabilities)
+        except CommerceError as error:
+            return dropped("part", f"a part is left out that cannot be read: {error}")
     if parts.media_type(part).startswith(_PRIVATE):
         return dropped("part", f"a part of type {part.content_type} is left out")
     return files.show(files.inline(part), capabilities.send)
-
-
-def _readable(part: Part) -> Commerce | None:
-    if not isinstance(part, SinglePart) or not is_commerce(part.content_type):
-        return None
-    try:
-        return decode(part.content_type, part.content)
-    except CommerceError:
-        return None
 
 
 def _choose(part: MultiPart, capabilities: Capabilities) -> Outcome:
@@ -69,20 +63,23 @@ def _choose(part: MultiPart, capabilities: Capabilities) -> Outcome:
 
     Options that nobody could press must at least be numbered, so the sender's own words do not replace them.
     """
-    shown = [(show(inner, capabilities), inner) for inner in part.parts]
-    for outcome, inner in shown:
-        known = _readable(inner)
-        if known is not None and options_of(known) and outcome.shown:
-            return outcome
-    if not shown:
-        return Outcome()
-    best = max((outcome for outcome, _ in shown), key=lambda outcome: (bool(outcome.shown), outcome.level))
-    first = shown[0][0]
+    found: list[Outcome] = []
+    for inner in part.parts:
+        outcome = show(inner, capabilities)
+        found.append(outcome)
+        if outcome.shown and (outcome.offers or outcome.level is Level.FULL):
+            break
+    return _preferred(found) if found else Outcome()
+
+
+def _preferred(found: list[Outcome]) -> Outcome:
+    first = found[0]
+    best = max(found, key=lambda outcome: (bool(outcome.shown), outcome.offers, outcome.level))
     if best is first or not best.shown or first.level is Level.FULL:
         return best
     reasons = first.refused.text if first.refused else "; ".join(loss.text for loss in first.losses)
     alternative = Loss("part", max(first.level, Level.UNSUPPORTED), f"another rendering is sent: {reasons}")
-    return Outcome(shown=best.shown, losses=(alternative, *best.losses))
+    return replace(best, losses=(alternative, *best.losses))
 
 
 def _with_captions(outcome: Outcome) -> Outcome:

@@ -7,13 +7,14 @@ Only a cluster that alone is longer than the limit is cut inside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import accumulate, takewhile
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
 import regex
 
 from protocol.capabilities import Unit
+from protocol.richtext.tree import clean
 
 _CLUSTER: Final = regex.compile(r"\X")
 _MAX_UNITS: Final = {Unit.CODE_POINTS: 1, Unit.UTF16: 2, Unit.UTF8: 4}
@@ -45,8 +46,8 @@ def shorten(text: str, limit: int | None, unit: Unit = Unit.CODE_POINTS) -> str:
 
 
 def excerpt(text: str, limit: int = 80) -> str:
-    """Return the beginning of ``text`` on one line."""
-    return shorten(" ".join(text[: 4 * limit].split()), limit)
+    """Return the beginning of ``text`` on one line, without what could not be written."""
+    return shorten(" ".join(clean(text[: 4 * limit]).split()), limit)
 
 
 def _fits(text: str, limit: int, unit: Unit) -> bool:
@@ -55,14 +56,13 @@ def _fits(text: str, limit: int, unit: Unit) -> bool:
 
 def _longest(text: str, limit: int, unit: Unit) -> int:
     """Return how many code points of ``text`` fit, whole clusters if there is one that does."""
-    return _taken((found[0] for found in _CLUSTER.finditer(text)), limit, unit) or _taken(text, limit, unit)
-
-
-def _taken(pieces: Iterable[str], limit: int, unit: Unit) -> int:
-    """Return how many code points the first of ``pieces`` have that together fit."""
-    sizes = ((len(piece), unit.length(piece)) for piece in pieces)
-    sums = accumulate(sizes, lambda sum_, size: (sum_[0] + size[0], sum_[1] + size[1]))
-    return max((taken for taken, _ in takewhile(lambda sum_: sum_[1] <= limit, sums)), default=0)
+    room = unit.fitting(text, limit)
+    start = room  # between two ASCII characters there is always a boundary of clusters, so look on from there
+    while start and not (text[start - 1].isascii() and text[start].isascii()):
+        start -= 1
+    ends = (cluster.end() for cluster in _CLUSTER.finditer(text, start))
+    whole = max(takewhile(lambda end: end <= room, ends), default=start)
+    return whole or room
 
 
 _PARAGRAPH, _LINE, _WORD = (regex.compile(end) for end in (r"\n\s*\n", r"\n", r"\s+"))

@@ -26,17 +26,15 @@ def show(part: SinglePart, way: Way) -> Outcome:
         return Outcome(shown=(_plain(part, tree),))
     if rejected := sorted(kind for kind in used if way.format(kind) is Level.REJECTED):
         return refused("unsupported", f"the network refuses text with {', '.join(rejected)}")
+    if all(way.format(kind) is Level.FULL for kind in used) and not _mentions_somebody(tree):
+        return Outcome(shown=(Words(tree=tree, source=part if parts.media_type(part) == "text/markdown" else None),))
     tree, losses = _mentions(tree, way)
-    losses += tuple(
-        Loss(kind, way.format(kind), _words(kind, way.format(kind)))
-        for kind in sorted(used)
-        if way.format(kind) is not Level.FULL and kind in formats(tree)
-    )
-    shown = reduce(tree, frozenset(kind for kind in used if way.format(kind) >= Level.PARTIAL))
-    if not formats(shown):
-        return Outcome(shown=(Words(text=text_of(shown)),), losses=losses)
-    untouched = shown == tree and not losses and parts.media_type(part) == "text/markdown"
-    return Outcome(shown=(Words(tree=shown, source=part if untouched else None),), losses=losses)
+    left = formats(tree)
+    levels = sorted((kind, way.format(kind)) for kind in left)
+    losses += tuple(Loss(kind, level, _words(kind, level)) for kind, level in levels if level is not Level.FULL)
+    kept = frozenset(kind for kind, level in levels if level >= Level.PARTIAL)
+    shown = tree if kept == left else reduce(tree, kept)
+    return Outcome(shown=(Words(tree=shown) if kept else Words(text=text_of(shown)),), losses=losses)
 
 
 def _plain(part: SinglePart, tree: Tree | None) -> Words:
@@ -47,7 +45,7 @@ def _plain(part: SinglePart, tree: Tree | None) -> Words:
 
 def _mentions(tree: Tree, way: Way) -> tuple[Tree, tuple[Loss, ...]]:
     """Return ``tree`` without mentions if the network has none; their names stay."""
-    if not any(span.link.startswith(_MENTION) for span in spans_of(tree)):
+    if not _mentions_somebody(tree):
         return tree, ()
     level = way.level(Feature.MENTION)
     if level is Level.FULL:
@@ -56,6 +54,10 @@ def _mentions(tree: Tree, way: Way) -> tuple[Tree, tuple[Loss, ...]]:
         return tree, (Loss(Feature.MENTION, level, "a mention is converted"),)
     unlinked = relink(tree, lambda url: "" if url.startswith(_MENTION) else url)
     return unlinked, (Loss(Feature.MENTION, level, "a mention is sent as a name only"),)
+
+
+def _mentions_somebody(tree: Tree) -> bool:
+    return any(span.link.startswith(_MENTION) for span in spans_of(tree))
 
 
 def _words(kind: Format, level: Level) -> str:

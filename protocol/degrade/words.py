@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol.content import ExternalPart
+from protocol.degrade.splitting import excerpt
 
 
 def edited() -> str:
@@ -12,7 +13,7 @@ def edited() -> str:
 
 def speaker(name: str) -> str:
     """Before the text of somebody whom the network does not show."""
-    return f"{name}: "
+    return f"{excerpt(name)}: "
 
 
 def reacted(emoji: str, quote: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
 from protocol.capabilities import Format
 from protocol.richtext.tree import (
-    MARKS,
     Block,
     CodeBlock,
     Heading,
@@ -60,29 +59,37 @@ def spans_of(blocks: Iterable[Block]) -> Iterator[Span]:
 
 def formats(blocks: Iterable[Block]) -> frozenset[Format]:
     """Return the kinds of formatting that ``blocks`` use; mentions count as links."""
-    found: set[Format] = set()
-    for block in blocks:
-        found.update(*(span.marks for span in spans_of((block,))))
-        if any(span.link for span in spans_of((block,))):
+    kept = tuple(blocks)
+    found = set(_shapes(kept))
+    for span in spans_of(kept):
+        found |= span.marks
+        if span.link:
             found.add(Format.LINK)
-        match block:
-            case Heading():
-                found.add(Format.HEADING)
-            case CodeBlock():
-                found.add(Format.CODE_BLOCK)
-            case Quote(inner):
-                found |= {Format.QUOTE} | formats(inner)
-            case Listing(items, start):
-                found.add(Format.BULLETS if start is None else Format.NUMBERS)
-                for item in items:
-                    found |= formats(item.blocks) | ({Format.TASKS} if item.checked is not None else set())
-            case Rule():
-                found.add(Format.RULE)
-            case Table():
-                found.add(Format.TABLE)
-            case _:
-                pass
     return frozenset(found)
+
+
+def _shapes(blocks: Iterable[Block]) -> Iterator[Format]:
+    """Yield the kinds of the blocks themselves."""
+    for block in blocks:
+        if kind := _BLOCK_KIND.get(type(block)):
+            yield kind
+        if isinstance(block, Quote):
+            yield from _shapes(block.blocks)
+        if isinstance(block, Listing):
+            yield Format.BULLETS if block.start is None else Format.NUMBERS
+            for item in block.items:
+                if item.checked is not None:
+                    yield Format.TASKS
+                yield from _shapes(item.blocks)
+
+
+_BLOCK_KIND: Final[Mapping[type, Format]] = {
+    Heading: Format.HEADING,
+    CodeBlock: Format.CODE_BLOCK,
+    Quote: Format.QUOTE,
+    Rule: Format.RULE,
+    Table: Format.TABLE,
+}
 
 
 def map_spans(blocks: Iterable[Block], change: Callable[[Spans], Iterable[Span]]) -> Iterator[Block]:
@@ -124,13 +131,10 @@ def _reduced_block(block: Block, kinds: frozenset[Format]) -> Iterator[Block]:
             yield Listing(tuple(_reduced_item(item, kinds) for item in items), start)
         case Paragraph():
             yield block
-        case _ if formats((block,)) & _BLOCK_KINDS <= kinds:
+        case _ if kinds.issuperset(_shapes((block,))):
             yield block
         case _:
             yield Paragraph(join_lines(lines((block,))))
-
-
-_BLOCK_KINDS: Final = frozenset(Format) - frozenset(MARKS) - {Format.LINK}
 
 
 def _reduced_item(item: Item, kinds: frozenset[Format]) -> Item:

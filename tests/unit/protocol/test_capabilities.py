@@ -52,3 +52,10 @@ def test_each_unit_counts_in_its_own_way():
     assert [unit.length(text) for unit in (Unit.CODE_POINTS, Unit.UTF16, Unit.UTF8)] == [2, 3, 6]
     assert Unit.UTF16.length("\ud800") == 1
     assert Unit.UTF8.length("\ud800") == 3
+
+
+@pytest.mark.parametrize(
+    ("unit", "fits"), [(Unit.CODE_POINTS, [1, 2, 3, 3]), (Unit.UTF16, [1, 1, 2, 3]), (Unit.UTF8, [0, 1, 1, 1])]
+)
+def test_each_unit_knows_how_much_fits(unit, fits):
+    assert [unit.fitting("é👩b", limit) for limit in (1, 2, 3, 4)] == fits
