@@ -106,6 +106,20 @@ def test_no_other_spelling_is_read(uri: str) -> None:
         parse(uri)
 
 
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("mimi:a", "not a MIMI URI: 'mimi:a'"),
+        ("mimi://a.b/u/%61", "a MIMI URI that should be spelt 'mimi://a.b/u/a': 'mimi://a.b/u/%61'"),
+        ("mimi://a.b/u/%C3", "percent-encoded octets that are not UTF-8: 'mimi://a.b/u/%C3'"),
+    ],
+)
+def test_a_refusal_says_what_would_do(uri: str, words: str) -> None:
+    with pytest.raises(UriError) as caught:
+        parse(uri)
+    assert str(caught.value) == words
+
+
 def test_a_refusal_quotes_no_more_than_it_must() -> None:
     with pytest.raises(UriError) as caught:
         parse("mimi://" + "x" * 100_000)
