@@ -20,7 +20,7 @@ from msgspec import structs
 
 from adapters.contract import Adapter, Media, Permanent, Reason, Retry
 from bridge.endpoint.settings import EndpointSettings
-from bridge.router.contract import Router, RouterUnavailable
+from bridge.router.contract import BlobTooLarge, Router, RouterUnavailable
 from protocol import attachment
 from protocol.attachment import AttachmentError, Opener, Sealer, TooLarge
 from protocol.content import ExternalPart, MultiPart, Part
@@ -84,7 +84,7 @@ class Attachments:
         while True:
             try:
                 return await self._seal(part)
-            except TooLarge as error:
+            except (TooLarge, BlobTooLarge) as error:
                 raise MediaFailure(Reason.MEDIA_TOO_LARGE, str(error)) from error
             except Permanent as outcome:
                 raise MediaFailure(outcome.reason, str(outcome)) from outcome

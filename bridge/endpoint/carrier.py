@@ -70,7 +70,7 @@ class _Job(Struct):
 
     def update(self, **changes: object) -> DeliveryRow:
         """Change the row; the plan is kept with it, so that every attempt sends the same."""
-        plan = self.row.plan or _encode_plan(self.plan)
+        plan = self.row.plan or (_encode_plan(self.plan) if self.plan else b"")
         self.row = structs.replace(self.row, plan=plan, **changes)
         return self.row
 
@@ -130,6 +130,11 @@ class Carrier:
         await self._pace.sleep((row.next_at - self._clock()) / 1000)
         while await self._carry_part(job, places):
             pass
+
+    async def give_up(self, room: Room, row: DeliveryRow, text: str) -> None:
+        """Park a message that this program cannot deal with."""
+        job = _Job(room, row, Profile(uri.address_of(row.sender, self._directory.domain)), (), idempotent=False)
+        await self._park(job, State.FAILED, Failure(Reason.REJECTED, text))
 
     def _sender(self, row: DeliveryRow, received: Content) -> Profile:
         address = uri.address_of(row.sender, self._directory.domain)

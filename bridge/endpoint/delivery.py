@@ -13,11 +13,13 @@ from collections.abc import Callable
 import structlog
 
 from bridge.endpoint.carrier import Carrier
+from bridge.endpoint.errors import EndpointError
 from bridge.endpoint.ledger import DeliveryKind, DeliveryRow, Ledger
 from bridge.endpoint.pace import Pace, Stopping
 from bridge.endpoint.reports import Reports
 from bridge.endpoint.room import Room
 from bridge.endpoint.settings import EndpointSettings
+from bridge.storage import StorageError
 
 _PAGE = 32
 
@@ -103,7 +105,11 @@ class Deliveries:
 
     async def _deliver(self, room: Room, row: DeliveryRow) -> None:
         """Bring one delivery to its end, however long it takes; others only wait for the time it is really sent."""
-        if row.kind is DeliveryKind.STATUS:
-            await self._reports.show(room, row, self._places)
-        else:
-            await self._carrier.carry(room, row, self._places)
+        handler = self._reports if row.kind is DeliveryKind.STATUS else self._carrier
+        try:
+            await handler.carry(room, row, self._places)
+        except (Stopping, StorageError, EndpointError):
+            raise
+        except Exception as error:  # one message that we cannot bear must not stop its conversation for ever
+            log.exception("a defect: given up", room=room.tag, kind=row.kind)
+            await handler.give_up(room, row, f"{type(error).__name__} in the bridge")

@@ -108,11 +108,11 @@ class Endpoint:
         self._spawn(self.outbox.run(), "submit")
         self.rooms.start()
         await self._open_account()
+        self._ready = True
         await self.deliveries.resume()
         await self.receiving.resume()
         self._spawn(self.receiving.run(), "receive")
         self._listening = self._spawn(self.receiving.listen(), "listen")
-        self._ready = True
         log.info("endpoint started", endpoint=self.settings.name, rooms=len(self.rooms))
 
     def _assemble(self, ledger: Ledger) -> None:

@@ -247,22 +247,28 @@ class Receiving:
         if event.native_id in taking.known:
             self._metrics.count("duplicates")
             return None
+        if key in taking.refused:
+            return self._refuse(taking.refused[key])
         try:
-            if key in taking.refused:
-                raise taking.refused[key]
             room = self._room(taking, event)
             if key in taking.slow or self._backlog[key] or has_files(event.message.part):
                 self._wait(taking, event)
             else:
                 self._post(taking.batch, event, room, taking.known)
         except Refused as refused:
-            log.info("message refused", reason=refused.reason, text=str(refused))
-            self._metrics.count("refused", reason=refused.reason)
-            return refused
+            return self._refuse(refused)
         except UriError as error:
-            return Refused("unknown-conversation", str(error))
+            return self._refuse(Refused("unknown-conversation", str(error)))
+        except Exception as error:  # one message that we cannot bear must not stop all others for ever
+            log.exception("a defect: refused")
+            return self._refuse(Refused("invalid", f"{type(error).__name__} in the bridge"))
         self._metrics.count("received")
         return None
+
+    def _refuse(self, refused: Refused) -> Refused:
+        log.info("message refused", reason=refused.reason, text=str(refused))
+        self._metrics.count("refused", reason=refused.reason)
+        return refused
 
     def _room(self, taking: _Taking, event: Inbound) -> Room:
         sender = event.sender.address

@@ -22,10 +22,9 @@ from bridge.endpoint.outbox import Batch, Outbox
 from bridge.endpoint.room import Room
 from bridge.endpoint.rooms import Rooms
 from bridge.router.contract import Kind, Notification, Router, RouterUnavailable
-from protocol import content, mls, uri
+from protocol import content, mls, status, uri
 from protocol.content import Content, SinglePart
 from protocol.errors import ProtocolError
-from protocol.uri import UriError
 
 CURSOR = "router-cursor"
 
@@ -116,11 +115,15 @@ class Hearing:
             cursor = max(cursor, notification.position)
             try:
                 room = self._take_one(batch, notification, seen)
-            except (ProtocolError, UriError) as error:
+            except ProtocolError as error:
                 self._metrics.count("rejected", reason=error.code)
                 log.warning(
                     "rejected", room=notification.room, sender=notification.sender, code=error.code, error=str(error)
                 )
+                continue
+            except Exception:  # one message that we cannot bear must not stop all others for ever
+                self._metrics.count("rejected", reason="defect")
+                log.exception("a defect: dropped", room=notification.room, position=notification.position)
                 continue
             if room is not None:
                 rooms[room.uri] = room
@@ -166,6 +169,7 @@ class Hearing:
         """Refuse content that says it comes from elsewhere, or from somebody its leaf may not speak for."""
         if names.room != room.uri:
             raise Rejected("a content that says it belongs to another room")
+        uri.parse(names.sender)
         if names.sender != leaf.uri and not mls.speaks_for(leaf, names.sender):
             raise Rejected(f"{leaf.uri} does not speak for {names.sender}")
 
@@ -185,8 +189,10 @@ class Hearing:
             self._show_typing(room, names, part)
             return None
         if isinstance(part, SinglePart) and part.content_type == content.MIMI_STATUS:
+            status.decode(part.content)
             kind = DeliveryKind.STATUS
         else:
+            uri.address_of(names.sender, self._directory.domain)  # only persons speak
             mimi_id = content.message_id(encoded, names.sender, names.room)
             if mimi_id in seen:
                 return None

@@ -25,6 +25,7 @@ from bridge.router.contract import (
     Refusal,
     RefusalCode,
     Router,
+    RouterError,
     RouterUnavailable,
 )
 
@@ -333,8 +334,8 @@ class Outbox:
             await asyncio.wait([previous])
         try:
             await self._router.submit([envelope])
-        except RouterUnavailable:
-            log.debug("typing was not sent: no router")
+        except RouterError as error:
+            log.debug("typing was not sent", error=str(error))
 
     # --- giving up ----------------------------------------------------------------------------------------------------
 

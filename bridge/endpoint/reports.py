@@ -125,7 +125,7 @@ class Reports:
         )
         batch.after(lambda: self._nudge(room))
 
-    async def show(self, room: Room, row: DeliveryRow, places: asyncio.Semaphore) -> None:
+    async def carry(self, room: Room, row: DeliveryRow, places: asyncio.Semaphore) -> None:
         """Note a status report and show what is new of it. Raises ``Stopping``."""
         received = content.decode(row.content)
         failure = translate.failure_of(received)
@@ -147,6 +147,11 @@ class Reports:
             if isinstance(self._adapter, Receipts):
                 await self._report(self._adapter, room, row, message, state, failure, places)
         await self._ledger.commit(change)
+
+    async def give_up(self, room: Room, row: DeliveryRow, text: str) -> None:
+        """Let go of a report that cannot be understood."""
+        log.error("status dropped", room=room.tag, why=text)
+        await self._ledger.commit(Change(deliveries_done=[row.id]))
 
     def _news(
         self,

@@ -303,8 +303,12 @@ class Rooms:
         if room.pending is not None and room.pending.commit == body:
             self._merge(batch, room, room.pending)
         else:
-            room.held.process(body, now=self._clock() // 1000)
+            done = room.held.process(body, now=self._clock() // 1000)
             room.pending = None
+            if done.left:
+                log.warning("removed from a room", room=room.tag)
+                self._forget_group(batch, room)
+                room.phase = RoomPhase.WAITING
             self._moved(batch, room)
         self._nudge(room)
 

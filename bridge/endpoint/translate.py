@@ -118,12 +118,23 @@ def native_message(received: Content, planned: Planned, known: Mapping[bytes, st
         in_reply_to=known.get(received.in_reply_to) if planned.keeps_in_reply_to and received.in_reply_to else None,
         topic=received.topic_id,
         expires=received.expires,
-        extensions={key: value for key, value in received.extensions.items() if key not in _OWN},
+        extensions={key: value for key, value in received.extensions.items() if key not in _OWN and _is_plain(value)},
     )
 
 
 _OWN = frozenset((ext.SENDER_URI.key, ext.ROOM_URI.key, ext.SENDER_NAME.key))
 _NAME_OCTETS = 1024
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can be kept with a plan: what only CBOR can say (tags, simple values) is for MIMI clients."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, int | str) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 64
+    return value is None or isinstance(value, bool | float | str | bytes)
 
 
 def _short(name: str) -> str:

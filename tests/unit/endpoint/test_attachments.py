@@ -186,7 +186,7 @@ async def test_a_file_still_wanted_after_a_restart_is_fetched_then(house: House,
     sea.fetch_outcomes += [Retry("later", after=30)]
     sea.say(here, Message(picture("sea:1")), "m1")
     sea.say(here, "behind it", "m2")
-    await until(lambda: len(sea.acknowledged) == 2)
+    await until(lambda: len(sea.acknowledged) == 2 and not sea.fetch_outcomes)
     await house.endpoints["sea"].stop()
     sea.files["sea:1"] = PICTURE
     await house.make("sea").start()
