@@ -1,7 +1,7 @@
 """Signing, tagging and sealing messages, and the other way round (RFC 9420 sections 6.1 to 6.3).
 
 An ``Epoch`` holds what one epoch's messages need: its context, its secret tree and its leaves. Nothing unsigned is
-ever sent or accepted, and a key is spent only by a message whose signature verified.
+ever sent or accepted, and a key is spent only by a message whose signature verified and whose content was accepted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from protocol.mls.messages import (
     read_body,
 )
 from protocol.mls.proposals import Commit
-from protocol.mls.secret_tree import APPLICATION, HANDSHAKE, SecretTree
+from protocol.mls.secret_tree import APPLICATION, HANDSHAKE, Opened, SecretTree
 from protocol.mls.signing import SigningKey
 from protocol.mls.suites import MLS10, CipherSuite, Random, suite_of
 
@@ -67,10 +67,10 @@ def check_public(suite: CipherSuite, key: bytes, message: PublicMessage, context
 
 
 class Received(Struct, frozen=True):
-    """Content that was opened and whose signature verified."""
+    """Content that was opened and whose signature verified; ``key`` is to be spent when it was accepted."""
 
     message: Authenticated
-    generation: int
+    key: Opened
 
 
 class Epoch:
@@ -182,7 +182,7 @@ class Epoch:
         return leaf
 
     def open(self, message: PrivateMessage) -> Received:
-        """Decrypt a message, check its signature, and only then delete its key."""
+        """Decrypt a message and check its signature; the caller spends its key once the content was accepted."""
         suite = self.suite
         head = self._head + u8(message.content_type)
         key, nonce = self._sender_data_key(message.ciphertext)
@@ -199,8 +199,7 @@ class Epoch:
         authenticated = self._parse(message, Sender(SenderType.MEMBER, index), plaintext)
         tbs = authenticated.tbs(self._tbs_tail)
         suite.verify(leaf.verifier(suite), _LABEL, tbs, authenticated.signature, "a message")
-        self.tree.spend(found)
-        return Received(authenticated, generation)
+        return Received(authenticated, found)
 
     def _parse(self, message: PrivateMessage, sender: Sender, plaintext: bytes) -> Authenticated:
         reader = Reader(plaintext)

@@ -1,7 +1,7 @@
 """A group as one of its members holds it (RFC 9420).
 
-Every method either does what it says or raises an ``MlsError``. What must be durable is handed out by ``changes()``;
-commit it before anything that the same call returned leaves the process.
+Every method either does what it says or raises an ``MlsError`` and leaves the group as it was. What must be durable
+is handed out by ``changes()``; commit it before anything that the same call returned leaves the process.
 """
 
 from __future__ import annotations
@@ -323,7 +323,8 @@ class Group:
 
         ``add`` are MLSMessages of key packages, ``remove`` leaf indices, ``context`` application components to
         set (None removes one), ``extensions`` all extensions of the GroupContext anew, ``psk_ids`` keys to mix in,
-        found in ``psks``. Proposals that others sent in this epoch are committed too unless ``pending`` is false.
+        found in ``psks``. Proposals that others sent in this epoch are committed too, as far as they are valid
+        beside these, unless ``pending`` is false.
         There is a path, hence new keys for us, unless the commit only adds or ``path`` says otherwise. ``private``
         hides the commit from the router.
         """
@@ -337,7 +338,7 @@ class Group:
         aad = state.view.aad.join(None, authenticated_data)
         intent = Intent(add, remove, context, extensions, psk_ids, reinit, pending, path, private, aad)
         known = self._psks(psks)
-        plan = plan_commit(state.view, state.own_leaf, intent, known)
+        plan = plan_commit(state.view, state.own_leaf, intent, known, now)
         base = Base(state.view, self.identity, state.secrets.init, state.private, state.own_leaf)
         made = make(base, plan, now=now, random=random)
         body = made.message.content.body
@@ -400,8 +401,11 @@ class Group:
         authenticated = receiver.authenticate(message)
         body = authenticated.content.body
         if not isinstance(body, Commit):
-            return self._take_proposal(authenticated, now)
+            taken = self._take_proposal(authenticated, now)
+            receiver.accept()
+            return taken
         followed, following = receiver.commit(authenticated, now)
+        receiver.accept()
         if following is None:
             state.standing = Standing.REMOVED
             state.forget_proposals()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from protocol.mls.committing import Plan
-from protocol.mls.errors import InputError
+from protocol.mls.errors import InputError, MlsError
 from protocol.mls.extensions import Extension, Extensions
 from protocol.mls.messages import NEW_MEMBER_COMMIT, Authenticated, Sender, SenderType, WireFormat, key_package_of
 from protocol.mls.proposals import (
@@ -23,10 +23,12 @@ from protocol.mls.proposals import (
     ReInit,
     Remove,
 )
-from protocol.mls.psk import Psks
+from protocol.mls.psk import Psks, key_of
 from protocol.mls.rules import Item, target
 from protocol.mls.suites import Random
 from protocol.mls.view import View
+
+Entry = tuple[Item, bytes | None]
 
 
 class Intent(Struct, frozen=True):
@@ -55,16 +57,15 @@ def resumption_psk(group_id: bytes, epoch: int, usage: PskUsage, random: Random,
     return PskId(b"", usage, group_id, epoch, random(size))
 
 
-def plan_commit(view: View, own: int, intent: Intent, psks: Psks) -> Plan:
+def plan_commit(view: View, own: int, intent: Intent, psks: Psks, now: int | None) -> Plan:
     """Turn wishes and pending proposals into a commit's plan.
 
     A commit has a path unless it only adds members, or the caller says otherwise.
     """
     sender = Sender(SenderType.MEMBER, own)
-    fresh = _fresh(intent)
-    items: list[tuple[Item, bytes | None]] = [(Item(one, sender, inline=True), None) for one in fresh]
+    items: list[Entry] = [(Item(one, sender, inline=True), None) for one in _fresh(intent)]
     if intent.pending and intent.reinit is None:
-        items = _pending(view, own, items) + items
+        items = _valid(view, sender, _pending(view, own, items, psks), items, now) + items
     if not items and intent.path is False:
         raise InputError("a commit without proposals has a path")
     only_adds = bool(items) and all(isinstance(item.proposal, Add) for item, _ in items)
@@ -72,6 +73,25 @@ def plan_commit(view: View, own: int, intent: Intent, psks: Psks) -> Plan:
     wire_format = WireFormat.PRIVATE if intent.private else WireFormat.PUBLIC
     extra = intent.group_info_extensions
     return Plan(items, psks, path, wire_format, intent.authenticated_data, extra)
+
+
+def _valid(view: View, sender: Sender, pending: list[Entry], fresh: list[Entry], now: int | None) -> list[Entry]:
+    """Leave out pending proposals that would spoil the commit, so that nobody can block a group with one."""
+
+    def fits(chosen: list[Entry]) -> bool:
+        try:
+            view.check_tree(view.apply([item for item, _ in chosen + fresh], sender, now))
+        except MlsError:
+            return False
+        return True
+
+    if not pending or fits(pending):
+        return pending
+    kept: list[Entry] = []
+    for entry in pending:
+        if fits([*kept, entry]):
+            kept.append(entry)
+    return kept
 
 
 def plan_external(kem_output: bytes, replace: int | None, psk_ids: Sequence[PskId], psks: Psks, aad: bytes) -> Plan:
@@ -98,18 +118,20 @@ def _fresh(intent: Intent) -> list[Proposal]:
     return fresh
 
 
-def _pending(view: View, own: int, fresh: list[tuple[Item, bytes | None]]) -> list[tuple[Item, bytes | None]]:
+def _pending(view: View, own: int, fresh: list[Entry], psks: Psks) -> list[Entry]:
     """Choose from what was proposed: nothing about ourselves, one change a leaf, removals first."""
     found = [(_item(message), ref) for ref, message in view.proposals.items()]
     found.sort(key=lambda pair: not isinstance(pair[0].proposal, Remove))
     touched = {own, *(target(item) for item, _ in fresh)} - {None}
-    chosen: list[tuple[Item, bytes | None]] = []
+    chosen: list[Entry] = []
     singles: set[type[Proposal]] = {type(item.proposal) for item, _ in fresh}
     for item, ref in found:
         leaf = target(item)
         if leaf in touched or isinstance(item.proposal, ReInit):
             continue
         if isinstance(item.proposal, GroupContextExtensions) and GroupContextExtensions in singles:
+            continue
+        if isinstance(item.proposal, PreSharedKey) and key_of(item.proposal.psk) not in psks:
             continue
         singles.add(type(item.proposal))
         if leaf is not None:

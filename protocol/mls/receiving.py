@@ -32,6 +32,7 @@ from protocol.mls.messages import (
 )
 from protocol.mls.proposals import Commit, Proposal, ReInit
 from protocol.mls.psk import Psks, psk_secret
+from protocol.mls.secret_tree import Opened
 from protocol.mls.staged import Next, Patch
 from protocol.mls.state import State
 from protocol.mls.treekem import open_path
@@ -97,7 +98,8 @@ def open_application(state: State, data: bytes) -> Application:
     content = received.message.content
     assert isinstance(content.body, bytes)  # noqa: S101 - the content type said so
     sender = epoch.member(content.sender.index)
-    return Application(sender, content.body, rest, epoch.number, received.generation, safe)
+    epoch.tree.spend(received.key)
+    return Application(sender, content.body, rest, epoch.number, received.key.generation, safe)
 
 
 class Receiver:
@@ -106,6 +108,12 @@ class Receiver:
     def __init__(self, state: State, psks: Psks, policy: Policy | None) -> None:
         """Look at a state with the pre-shared keys at hand and a hook that may refuse commits."""
         self._state, self._psks, self._policy = state, psks, policy
+        self._key: Opened | None = None
+
+    def accept(self) -> None:
+        """Delete the key of the message, if it was a private one: its content has been accepted."""
+        if self._key is not None:
+            self._state.epoch.tree.spend(self._key)
 
     def authenticate(self, data: bytes) -> Authenticated:
         """Decode a handshake message and check that it is genuine and of this epoch."""
@@ -116,7 +124,9 @@ class Receiver:
             if epoch_for(state, message) is not state.epoch:
                 raise WrongEpochError(f"a handshake of epoch {message.epoch}, which is over")
             state.epoch.aad.split(message.authenticated_data)
-            return state.epoch.open(message).message
+            received = state.epoch.open(message)
+            self._key = received.key
+            return received.message
         if not isinstance(message, PublicMessage):
             raise DecodeError("this message is no handshake")
         authenticated = message.authenticated

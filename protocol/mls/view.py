@@ -77,6 +77,9 @@ from protocol.mls.validation import (
     check_source,
 )
 
+MAX_PROPOSALS = 1024
+"""How many proposals are kept in one epoch."""
+
 
 class ExternalSender(Struct, frozen=True):
     """Someone outside the group whose proposals it accepts (section 12.1.8.1)."""
@@ -193,6 +196,8 @@ class View:
         if isinstance(body, bytes | Commit):
             raise FramingError("this message is not a proposal")
         check_sender(body, message.content.sender)
+        if len(self.proposals) >= MAX_PROPOSALS:
+            raise ProposalError(f"{MAX_PROPOSALS} proposals in one epoch are the most we keep")
         if isinstance(body, Add):
             check_key_package(self.suite, body.key_package, now)
         elif isinstance(body, Update):

@@ -38,9 +38,11 @@ from protocol.mls.errors import (
 from protocol.mls.leaf import KeyPackage
 from protocol.mls.plan import external_psk, resumption_psk
 from protocol.mls.proposals import (
+    Add,
     AppDataUpdate,
     ExternalInit,
     GroupContextExtensions,
+    PreSharedKey,
     PskUsage,
     ReInit,
     Remove,
@@ -439,3 +441,38 @@ def test_padding_hides_lengths():
     sizes = {len(say(alice, bytes(length), padding=256)) for length in range(1, 100, 7)}
     assert len(sizes) == 1
     assert bob.unprotect(say(alice, b"short", padding=256)).data == b"short"
+
+
+def test_nobody_blocks_a_group_with_a_proposal_that_cannot_be_committed():
+    alice, bob, carol = new_members("a", "b", "c")
+    impossible = [
+        bob.propose(AppDataUpdate(0x8001, None), random=os.urandom),
+        bob.propose(PreSharedKey(external_psk(b"nobody has it", os.urandom, 32)), random=os.urandom),
+        bob.propose(Add(new_bundle(carol.identity).package), random=os.urandom),
+    ]
+    fine = bob.propose(AppDataUpdate(0x8002, b"fine"), random=os.urandom)
+    for proposal in (*impossible, fine):
+        for group in (alice, carol):
+            group.process(proposal, now=NOW)
+    commit(alice, bob, carol)
+    assert alice.context == {0x8002: b"fine"}
+    agree(alice, bob, carol)
+
+
+def test_a_private_handshake_that_was_refused_can_come_again():
+    alice, bob = new_members("a", "b")
+    psks = {b"paper": b"secret"}
+    staged = stage(alice, psk_ids=[external_psk(b"paper", os.urandom, 32)], psks=psks, private=True)
+    with pytest.raises(PskError):
+        bob.process(staged.commit, now=NOW)
+    bob.process(staged.commit, psks=psks, now=NOW)
+    alice.merge(staged)
+    agree(alice, bob)
+
+
+def test_pending_proposals_are_bounded(monkeypatch):
+    monkeypatch.setattr("protocol.mls.view.MAX_PROPOSALS", 1)
+    alice, bob = new_members("a", "b")
+    bob.process(alice.propose(SelfRemove(), random=os.urandom), now=NOW)
+    with pytest.raises(ProposalError, match="most"):
+        alice.propose(SelfRemove(), random=os.urandom)

@@ -261,3 +261,19 @@ def test_a_router_keeps_its_view_and_can_look_before_it_leaps():
     assert again.context == {0x8001: b"x"}
     assert not again.ended
     assert again.members() == alice.members()
+
+
+def test_private_keys_that_went_out_of_use_leave_the_records():
+    alice, bob, carol, dave = new_members("a", "b", "c", "d")
+    drawer = Drawer(bob)
+    for author, others in ((dave, (alice, bob, carol)), (bob, (alice, carol, dave)), (carol, (alice, bob, dave))):
+        commit(author, *others)
+        drawer.keep(bob)
+        stored = {name[2:] for name in drawer.records if name.startswith("k/")}
+        assert stored == {str(place) for place in bob._state.private}
+    commit(alice, bob, dave, remove=[2])
+    drawer.keep(bob)
+    assert "k/3" in drawer.records
+    commit(dave, alice, bob, remove=[])
+    drawer.keep(bob)
+    assert drawer.restore()._state.private == bob._state.private
