@@ -55,6 +55,13 @@ class Groups:
         if room_id in self._joined:
             (self._joined[room_id].add if here else self._joined[room_id].discard)(ghost)
 
+    def expelled(self, room_id: str) -> None:
+        """Note that the bot is no longer in a plumbed room: it is closed until the bot can join it again."""
+        group = self._conversations.pop(room_id, None)
+        if group is not None:
+            log.warning("the bot %s is no longer in the plumbed room %s", self._names.bot_id, group.id)
+            del self._room_ids[group.id]
+
     async def room(self, group: Group) -> str:
         """Return the id of a plumbed room, with the bot in it; raises an outcome if that cannot be."""
         room_id = self._room_ids.get(group.id)

@@ -55,7 +55,9 @@ class Membership:
                 return await self._invited(room_id, user, sender)
         elif membership in {"join", "leave", "ban"}:
             self._groups.note(room_id, user, here=membership == "join")
-            if membership != "join":
+            if membership != "join" and user == self._names.bot_id:
+                self._groups.expelled(room_id)
+            elif membership != "join":
                 await self._directs.unbind(room_id, user)
         return ()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import nio
 import pytest
 
-from adapters.contract import Group, Message, Permanent, Profile, Reason, StatusUpdate
+from adapters.contract import Group, Inbound, Message, Permanent, Profile, Reason, StatusUpdate
 from adapters.matrix import MatrixConfig
 from protocol.content import Disposition, text
 from protocol.status import Status
@@ -136,6 +137,19 @@ async def test_a_private_room_named_by_its_id_opens_when_the_bot_is_invited(conf
         await romeo.client.room_put_state(cell.id, "m.room.power_levels", {"invite": 0, "users": {}})
         sent = await host.say(cell, JULIET, "I am in")
         await romeo.until(lambda: sent.native_id in {e.get("event_id") for _, e in romeo.events})
+
+        await romeo.client.room_kick(cell.id, "@rialto:hs.test")
+        said = await romeo.send(cell.id, "and thou art out")
+        await host.next_quiet(1.0)
+        with pytest.raises(Permanent) as shut:
+            await host.say(cell, JULIET, "Am I?")
+        assert shut.value.reason == Reason.RECIPIENT_UNREACHABLE
+        assert said not in {e.native_id for e in host.events if isinstance(e, Inbound)}
+        await romeo.client.room_invite(cell.id, "@rialto:hs.test")
+        async with asyncio.timeout(30):
+            while host.adapter._groups.known(cell) is None:
+                await asyncio.sleep(0.05)
+        await host.say(cell, JULIET, "I am in again")
     finally:
         await host.next_quiet()
         await host.stop()
