@@ -24,6 +24,7 @@ from protocol.content import SinglePart
 from protocol.degrade.model import Loss
 from protocol.degrade.outcome import Outcome, Whole, Words, dropped, refused
 from protocol.degrade.splitting import shorten
+from protocol.degrade.words import named
 
 
 def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outcome:
@@ -31,9 +32,9 @@ def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outc
     feature = feature_of(part)
     level = capabilities.send.level(feature)
     if level is Level.REJECTED:
-        return refused("unsupported", f"the network refuses {feature}")
+        return refused("unsupported", f"the network refuses {named(feature)}")
     if level is Level.DROPPED:
-        return dropped(feature, f"{feature} is left out")
+        return dropped(feature, f"{named(feature)} left out")
     offers = bool(options_of(part))
     for candidate in (part, _other_shape(part)):
         if candidate is not None and capabilities.send.level(feature_of(candidate)) >= Level.PARTIAL:
@@ -41,18 +42,18 @@ def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outc
             if fitting is not None:
                 shown = Whole(source if fitting == part else single(fitting))
                 return Outcome(shown=(shown,), losses=_losses(part, candidate, fitting, capabilities), offers=offers)
-    loss = Loss(feature, Level.UNSUPPORTED, f"{feature} is sent in words{'; its options are numbered' * offers}")
+    loss = Loss(feature, Level.UNSUPPORTED, f"{named(feature)} sent in words{', the options numbered' * offers}")
     return Outcome(shown=(Words(text=text_of(part)),), losses=(loss,), offers=offers)
 
 
 def _losses(part: Commerce, candidate: Commerce, fitting: Commerce, capabilities: Capabilities) -> tuple[Loss, ...]:
     feature, shape = feature_of(part), feature_of(candidate)
     if feature is not shape:
-        return (Loss(feature, Level.PARTIAL, f"{feature} is sent as {shape}"),)
+        return (Loss(feature, Level.PARTIAL, f"{named(feature)} sent as {named(shape)}"),)
     if fitting != part:
-        return (Loss(feature, Level.PARTIAL, f"{feature} is shortened to what the network shows"),)
+        return (Loss(feature, Level.PARTIAL, f"{named(feature)} shortened to what the network shows"),)
     if capabilities.send.level(feature) is Level.PARTIAL:
-        return (Loss(feature, Level.PARTIAL, f"{feature} is converted"),)
+        return (Loss(feature, Level.PARTIAL, f"{named(feature)} converted"),)
     return ()
 
 

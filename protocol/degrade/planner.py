@@ -218,7 +218,11 @@ def _asides(content: Content) -> tuple[tuple[Feature, str], ...]:
 
 def _aside(content: Content, capabilities: Capabilities) -> tuple[Loss, ...]:
     levels = ((feature, capabilities.send.level(feature), text) for feature, text in _asides(content))
-    return tuple(Loss(feature, level, text) for feature, level, text in levels if level is not Level.FULL)
+    return tuple(
+        Loss(feature, level if level is Level.PARTIAL else Level.DROPPED, text)  # no words take their place
+        for feature, level, text in levels
+        if level is not Level.FULL
+    )
 
 
 def _aside_refused(content: Content, capabilities: Capabilities) -> Refusal | None:

@@ -8,6 +8,7 @@ from protocol.capabilities import Feature, Format, Level, Way
 from protocol.content import SinglePart
 from protocol.degrade.model import Loss
 from protocol.degrade.outcome import Outcome, Words, dropped, refused
+from protocol.degrade.words import named
 from protocol.richtext import parts
 from protocol.richtext.reduction import formats, reduce, relink, spans_of, text_of
 from protocol.richtext.tree import Tree
@@ -25,7 +26,7 @@ def show(part: SinglePart, way: Way) -> Outcome:
     if tree is None or not (used := formats(tree)):
         return Outcome(shown=(_plain(part, tree),))
     if rejected := sorted(kind for kind in used if way.format(kind) is Level.REJECTED):
-        return refused("unsupported", f"the network refuses text with {', '.join(rejected)}")
+        return refused("unsupported", f"the network refuses text with {', '.join(map(named, rejected))}")
     if all(way.format(kind) is Level.FULL for kind in used) and not _mentions_somebody(tree):
         return Outcome(shown=(Words(tree=tree, source=part if parts.media_type(part) == "text/markdown" else None),))
     tree, losses = _mentions(tree, way)
@@ -62,5 +63,5 @@ def _mentions_somebody(tree: Tree) -> bool:
 
 def _words(kind: Format, level: Level) -> str:
     if level is Level.PARTIAL:
-        return f"{kind} is converted"
-    return f"{kind} is sent as plain words and characters"
+        return f"{named(kind)} converted"
+    return f"{named(kind)} sent as plain words and characters"

@@ -6,6 +6,11 @@ from protocol.content import ExternalPart
 from protocol.degrade.splitting import excerpt
 
 
+def named(kind: str) -> str:
+    """A feature or a kind of formatting, as people would write it."""
+    return kind.replace("-", " ")
+
+
 def edited() -> str:
     """Before the text of an edit that is sent as a new message."""
     return "Edited: "

@@ -97,8 +97,8 @@ def test_only_the_formatting_that_is_missing_goes():
     plan = degrade.plan(content(text("**a** _b_ ~~c~~", MARKDOWN)), some)
     assert plan.messages[0].part == text("**a** _b_ c", MARKDOWN)
     assert plan.losses == (
-        Loss("italic", Level.PARTIAL, "italic is converted"),
-        Loss("strike", Level.UNSUPPORTED, "strike is sent as plain words and characters"),
+        Loss("italic", Level.PARTIAL, "italic converted"),
+        Loss("strike", Level.UNSUPPORTED, "strike sent as plain words and characters"),
     )
 
 
@@ -496,7 +496,7 @@ def test_the_first_alternative_of_which_nothing_is_lost_is_sent():
     plan = degrade.plan(content(said), BARE)
     assert words(plan) == ["plain"]
     assert plan.losses == (
-        Loss("part", Level.UNSUPPORTED, "another rendering is sent: bold is sent as plain words and characters"),
+        Loss("part", Level.UNSUPPORTED, "another rendering is sent: bold sent as plain words and characters"),
     )
 
 
@@ -541,6 +541,12 @@ def test_who_speaks_is_said_where_the_network_does_not_show_it():
     ).messages[0].part.parts == (CAT, text("Romeo: x"))
 
 
+def test_a_name_that_cannot_be_written_does_no_harm():
+    strange = Context(sender="Ro\ud800meo\x00\n" + "o" * 1000)
+    said = words(degrade.plan(content(text("Hi")), NAMELESS, context=strange))
+    assert said == ["Romeo " + "o" * 73 + "…: Hi"]
+
+
 # --- business parts ---------------------------------------------------------------------------------------------------
 
 RED, BLUE, GREEN = (Option(id=name[0], title=name) for name in ("Red", "Blue", "Green"))
@@ -556,7 +562,7 @@ def test_buttons_become_numbered_text_and_a_number_finds_its_option():
     plan = degrade.plan(content(commerce.message(COLOURS)), BARE)
     assert words(plan) == ["Which?\n1. Red\n2. Blue\n3. Green"]
     assert plan.losses == (
-        Loss("quick-replies", Level.UNSUPPORTED, "quick-replies is sent in words; its options are numbered"),
+        Loss("quick-replies", Level.UNSUPPORTED, "quick replies sent in words, the options numbered"),
     )
     assert degrade.match_option("2", COLOURS) == commerce.Choice(id="B", title="Blue")
 
@@ -585,7 +591,7 @@ def test_where_there_are_buttons_they_are_shown():
     assert shown(plan) == COLOURS
     assert plan.losses == ()
     converted = degrade.plan(content(commerce.single(COLOURS)), network(quick_replies=Level.PARTIAL))
-    assert converted.losses == (Loss("quick-replies", Level.PARTIAL, "quick-replies is converted"),)
+    assert converted.losses == (Loss("quick-replies", Level.PARTIAL, "quick replies converted"),)
 
 
 def test_too_many_buttons_become_a_list_and_a_short_list_buttons():
@@ -593,7 +599,7 @@ def test_too_many_buttons_become_a_list_and_a_short_list_buttons():
     few = Limits(buttons=2)
     plan = degrade.plan(content(commerce.message(COLOURS)), network(limits=few, **both))
     assert commerce.options_of(shown(plan)) == COLOURS.options
-    assert plan.losses == (Loss("quick-replies", Level.PARTIAL, "quick-replies is sent as list"),)
+    assert plan.losses == (Loss("quick-replies", Level.PARTIAL, "quick replies sent as list"),)
     buttons = degrade.plan(content(commerce.message(LISTED)), network(quick_replies=Level.FULL))
     assert isinstance(shown(buttons), QuickReplies)
 
@@ -679,16 +685,16 @@ def test_a_part_without_options_may_leave_the_words_to_its_sender():
     plan = degrade.plan(content(asked), BARE)
     assert words(plan) == ["Wo bist du?"]
     assert plan.losses == (
-        Loss("part", Level.UNSUPPORTED, "another rendering is sent: location-request is sent in words"),
+        Loss("part", Level.UNSUPPORTED, "another rendering is sent: location request sent in words"),
     )
 
 
 def test_a_part_may_be_dropped_or_refused():
     single = content(commerce.single(COLOURS))
     assert degrade.plan(single, network(quick_replies=Level.REJECTED)).refused == Refusal(
-        "unsupported", "the network refuses quick-replies"
+        "unsupported", "the network refuses quick replies"
     )
-    assert degrade.plan(single, network(quick_replies=Level.DROPPED)).refused.text == "quick-replies is left out"
+    assert degrade.plan(single, network(quick_replies=Level.DROPPED)).refused.text == "quick replies left out"
     alternative = degrade.plan(content(commerce.message(COLOURS)), network(quick_replies=Level.REJECTED))
     assert words(alternative) == ["Which?\n1. Red\n2. Blue\n3. Green"]
 
