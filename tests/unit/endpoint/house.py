@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,19 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Counted:
+    """Counters that a test can read."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def count(self, event: str, amount: int = 1, **labels: str) -> None:
+        self.counts[event] += amount
+
+    def of(self, event: str) -> int:
+        return self.counts[event]
+
+
 class House:
     """One router, and an endpoint for each network."""
 
@@ -32,6 +46,7 @@ class House:
         self.folder = folder
         self.names = names
         self.networks = {name: FakeNetwork(name) for name in names}
+        self.metrics = {name: Counted() for name in names}
         self.adapters: dict[str, Any] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.plumbed: dict[str, list[PlumbedRoom]] = {name: [] for name in names}
@@ -66,7 +81,7 @@ class House:
             KEY,
             extra.pop("clock", now),
             os.urandom,
-            **extra,
+            **({"metrics": self.metrics[name]} | extra),
         )
         self.endpoints[name] = endpoint
         return endpoint

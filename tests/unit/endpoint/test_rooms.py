@@ -14,7 +14,7 @@ from bridge.endpoint import Person
 from bridge.endpoint.ledger import RoomPhase, State
 from bridge.router.contract import Envelope, HandshakeBundle, Refusal, RouterUnavailable
 from protocol import content, mls
-from protocol.content import Content, text
+from protocol.content import Content, SinglePart, text
 from protocol.leg import LegClass
 from protocol.status import Status
 from protocol.uri import Address, room_uri, user_uri
@@ -152,7 +152,7 @@ async def test_who_turns_out_not_to_exist_is_told_of_later(house: House) -> None
 
 
 async def test_a_content_that_says_it_is_from_elsewhere_is_dropped(house: House, here: Direct, there: Direct) -> None:
-    """Sea's endpoint, turned bad, writes in Bert's name, into another room, in a language nobody speaks."""
+    """Sea's endpoint, turned bad, writes in Bert's name, into another room, as nobody, in no language at all."""
     await house.start()
     sea, sky = house.networks["sea"], house.networks["sky"]
     sea.say(here, "honest", "m1")
@@ -160,8 +160,17 @@ async def test_a_content_that_says_it_is_from_elsewhere_is_dropped(house: House,
     endpoint = house.endpoints["sea"]
     room = endpoint.rooms.of(here)
     anna, bert = (user_uri(DOMAIN, Address(*who)) for who in (("sea", "anna"), ("sky", "bert")))
-    for sender, where in ((bert, room.uri), (anna, room_uri(DOMAIN, "elsewhere")), ("nonsense", room.uri)):
-        made = Content(salt=bytes(16), part=text("forged"), extensions={1: sender, 2: where})
+    itself = f"mimi://{DOMAIN}/d/sea"
+    report = SinglePart(content.MIMI_STATUS, b"\xff no report")
+    for sender, where, part in (
+        (bert, room.uri, text("forged")),
+        (anna, room_uri(DOMAIN, "elsewhere"), text("forged")),
+        ("nonsense", room.uri, text("forged")),
+        (f"mimi://{DOMAIN}/u/sea~%zz", room.uri, text("forged")),
+        (itself, room.uri, text("an endpoint is nobody")),
+        (itself, room.uri, report),
+    ):
+        made = Content(salt=bytes(16), part=part, extensions={1: sender, 2: where})
         batch = endpoint.outbox.batch()
         batch.post(room, content.encode(made))
         await batch.commit()
@@ -171,6 +180,7 @@ async def test_a_content_that_says_it_is_from_elsewhere_is_dropped(house: House,
     sea.say(here, "honest again", "m2")
     await until(lambda: len(sky.taken) == 2)
     assert sky.texts() == ["honest", "honest again"]
+    assert house.metrics["sky"].of("rejected") == 7
 
 
 async def test_the_same_content_twice_is_shown_once(house: House, here: Direct) -> None:

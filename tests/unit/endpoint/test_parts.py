@@ -1,0 +1,216 @@
+"""The small parts: when to try again, how fast to go, early names, lasting keys, what a content is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from adapters.contract import Direct, Inbound, Message, Profile
+from bridge.endpoint import EndpointSettings, RetryLimits, retry, translate
+from bridge.endpoint.early import EarlyAliases, InFlight
+from bridge.endpoint.keys import Keys
+from bridge.endpoint.pace import Pace, Stopping
+from bridge.endpoint.room import describe, description
+from bridge.endpoint.sealing import Sealer
+from bridge.endpoint.sql_ledger import SqlLedger
+from bridge.endpoint.store import LedgerStore
+from bridge.router.contract import Router
+from protocol import content
+from protocol.content import Content, Disposition, ExternalPart, MultiPart, NullPart, Semantics, SinglePart, text
+from protocol.degrade import Planned
+from protocol.extensions import ExtensionError
+from protocol.uri import Address
+from tests.unit.endpoint.house import House, now
+
+ANNA = Profile(Address("sea", "anna"), "Anna")
+HERE = Direct(Address("sea", "anna"), Address("sky", "bert"))
+SENDER, ROOM = "mimi://bridge.example/u/sea~anna", "mimi://bridge.example/r/one"
+
+
+def no_chance(count: int) -> bytes:
+    return bytes(count)
+
+
+def all_chance(count: int) -> bytes:
+    return b"\xff" * count
+
+
+def test_the_wait_doubles_up_to_a_limit_and_half_of_it_is_chance() -> None:
+    limits = RetryLimits(first=1.0, longest=60.0)
+    assert [retry.wait(attempt, limits, no_chance) for attempt in (1, 2, 3, 7, 1000)] == [0.5, 1.0, 2.0, 30.0, 30.0]
+    assert retry.wait(3, limits, all_chance) == pytest.approx(4.0, abs=0.001)
+    assert retry.wait(1, limits, no_chance, asked=42.0) == 42.0
+
+
+def test_it_ends_after_enough_attempts_or_enough_time() -> None:
+    limits = RetryLimits(attempts=3, age=100.0)
+    assert not retry.exhausted(2, 99.9, limits)
+    assert retry.exhausted(3, 0.0, limits)
+    assert retry.exhausted(1, 100.0, limits)
+
+
+async def test_stopping_interrupts_every_wait() -> None:
+    pace = Pace()
+    pace.throttle(60)
+    waiting = [asyncio.create_task(pace.clear()), asyncio.create_task(pace.sleep(60))]
+    await asyncio.sleep(0)
+    pace.stop()
+    for task in waiting:
+        with pytest.raises(Stopping):
+            await task
+    with pytest.raises(Stopping):
+        await pace.sleep(0)
+
+
+def test_two_names_find_one_another_in_either_order() -> None:
+    aliases = EarlyAliases()
+    assert aliases.note("first", "early") is None
+    assert aliases.settle("first", b"id") == ["early"]
+    assert aliases.note("first", "late") == b"id"
+    assert aliases.settle("other", b"id2") == []
+
+
+def test_early_names_are_not_kept_for_ever() -> None:
+    aliases = EarlyAliases()
+    for number in range(5000):
+        aliases.note(f"n{number}", "alias")
+    assert aliases.settle("n0", b"id") == []
+    assert aliases.settle("n4999", b"id") == ["alias"]
+
+
+async def test_a_send_under_way_is_waited_for_but_not_for_ever() -> None:
+    in_flight = InFlight()
+    assert not await in_flight.landed("room", 1)
+    with in_flight.sending("room"):
+        assert not await in_flight.landed("room", 0.01)
+        waiting = asyncio.create_task(in_flight.landed("room", 5))
+        await asyncio.sleep(0)
+    assert await waiting
+
+
+async def test_identity_and_secret_outlive_a_restart(tmp_path: Path) -> None:
+    settings = EndpointSettings(name="sea", domain="bridge.example", network="sea", namespaces=("mimi://x/u/sea~",))
+    url = f"sqlite:///{tmp_path}/sea.db"
+    seen = []
+    for _ in range(2):
+        ledger = await SqlLedger.open(url, Sealer(bytes(32), os.urandom))
+        keys = Keys(ledger, now, os.urandom)
+        await keys.load(settings)
+        seen.append((keys.identity.to_bytes(), keys.secret))
+        await ledger.close()
+    assert seen[0] == seen[1]
+    assert len(seen[0][1]) == 32
+
+
+async def test_key_packages_are_renewed_when_few_are_left(house: House) -> None:
+    await house.start("sea")
+    router: Router = house.hub.connect("sky")
+    other = house.hub.connect("sea").endpoint
+    keys = house.endpoints["sea"].keys
+    await asyncio.sleep(0.2)
+    claimed = {await router.key_material(other) for _ in range(10)}
+    assert len(claimed) == 10
+    assert await house.hub.connect("sea").publish(()) < 20
+    await keys.publish(house.hub.connect("sea"))
+    assert await house.hub.connect("sea").publish(()) >= 20
+    for _ in range(60):
+        await router.key_material(other)
+    assert await router.key_material(other) == await router.key_material(other)  # the last resort
+
+
+async def test_an_adapters_store_is_durable_and_in_order(tmp_path: Path) -> None:
+    ledger = await SqlLedger.open(f"sqlite:///{tmp_path}/sea.db", Sealer(bytes(32), os.urandom))
+    store = LedgerStore(ledger)
+    assert await store.get("a") is None
+    for key in ("room/2", "room/1", "ghost/1"):
+        await store.put(key, key.encode())
+    await store.put("room/1", b"new")
+    await store.delete("nothing")
+    assert await store.scan("room/") == [("room/1", b"new"), ("room/2", b"room/2")]
+    await store.delete("room/1")
+    assert await store.get("room/1") is None
+    await ledger.close()
+
+
+def inbound(message: Message, **changes: object) -> Inbound:
+    values = {"native_id": "m1", "conversation": HERE, "sender": ANNA, "message": message, "sent_at": 1_700_000_000_123}
+    return Inbound(**(values | changes))  # type: ignore[arg-type]
+
+
+def posted(event: Inbound, **known: bytes) -> translate.Posted:
+    salt = translate.salt(b"secret", "sea", "sea", event.native_id)
+    return translate.post(event, salt=salt, sender=SENDER, name=event.sender.name, room=ROOM, known=known)
+
+
+def test_the_same_native_message_always_becomes_the_same_mimi_message() -> None:
+    one, same, other = (posted(inbound(Message(text("hi")), native_id=native)) for native in ("m1", "m1", "m2"))
+    assert (one.encoded, one.mimi_id) == (same.encoded, same.mimi_id)
+    assert one.mimi_id != other.mimi_id
+    assert one.mimi_id == content.message_id(one.encoded, SENDER, ROOM)
+
+
+def test_a_content_says_who_speaks_where_and_when() -> None:
+    made = content.decode(posted(inbound(Message(text("hi")))).encoded)
+    assert translate.names(made) == translate.Names(SENDER, ROOM, "Anna")
+    assert made.extensions[3] == {1: 1_700_000_000, -3: 123}
+
+
+def test_a_reply_to_something_unknown_stands_alone() -> None:
+    answer = Message(text("yes"), in_reply_to="q", replaces="old")
+    assert posted(inbound(answer)).content.in_reply_to is None
+    found = posted(inbound(answer), q=b"\x01" * 32, old=b"\x02" * 32).content
+    assert (found.in_reply_to, found.replaces) == (b"\x01" * 32, b"\x02" * 32)
+
+
+def test_an_adapter_cannot_say_who_speaks() -> None:
+    with pytest.raises(ExtensionError):
+        posted(inbound(Message(text("hi"), extensions={1: "mimi://bridge.example/u/sky~bert"})))
+
+
+def test_what_only_cbor_can_say_does_not_reach_an_adapter() -> None:
+    received = Content(
+        salt=bytes(16),
+        part=text("hi"),
+        extensions={1: SENDER, 2: ROOM, "x.kept": {"deep": [1, b"2", None]}, "x.large": 1 << 65, -5: True},
+    )
+    message = translate.native_message(received, Planned(part=received.part), {})
+    assert message.extensions == {"x.kept": {"deep": [1, b"2", None]}, -5: True}
+
+
+@pytest.mark.parametrize(
+    ("part", "said", "reaction"),
+    [
+        (text("short"), "short", False),
+        (text("é" * 500), "é" * 160, False),
+        (SinglePart("application/octet-stream", b"\x00"), "", False),
+        (ExternalPart("image/png", "u", filename="p.png"), "p.png", False),
+        (MultiPart(Semantics.SINGLE_UNIT, (NullPart(), text("caption"))), "caption", False),
+        (text("👍", disposition=Disposition.REACTION), "👍", True),
+        (NullPart(), "", False),
+    ],
+)
+def test_an_excerpt_is_the_beginning_of_the_text(part: content.Part, said: str, reaction: bool) -> None:
+    assert (translate.excerpt(part), translate.is_reaction(part)) == (said, reaction)
+
+
+def test_a_failure_travels_with_its_reason() -> None:
+    encoded = translate.status_content(
+        b"\x80", salt=bytes(16), by=SENDER, room=ROOM, failure=translate.Failure("too-large", "9 MB of 5")
+    )
+    assert translate.failure_of(content.decode(encoded)) == ("too-large", "9 MB of 5")
+    silent = translate.status_content(b"\x80", salt=bytes(16), by=SENDER, room=ROOM)
+    assert translate.failure_of(content.decode(silent)) == ("", "")
+
+
+def test_a_group_that_does_not_describe_itself_is_nobodys_room() -> None:
+    assert description({}) is None
+    assert description({0x23: b"\xff", 0x22: b"\x80"}) is None
+    assert description({0x23: b"\x80", 0x22: b"\x80"}) is None
+    from bridge.endpoint.room import Room
+
+    said = description(describe(Room(ROOM, HERE), [SENDER]))
+    assert said is not None
+    assert (said.uri, said.kind, said.users) == (ROOM, "direct", (SENDER,))
