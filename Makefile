@@ -11,6 +11,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 KEEP ?=
 TIME ?= 600
+MINUTES ?= 60
 
 .PHONY: help demo test setup lint unit servers kill bench fuzz mutation soak clean
 
@@ -69,6 +70,9 @@ fuzz: .venv/.ready ## every decoder under atheris, TIME seconds each
 		echo "== $$target"
 		$(BIN)/python "$$target" -max_total_time=$(TIME)
 	done
+
+soak: setup ## an hour of talk with the daemon killed now and then (MINUTES=60)
+	@$(BIN)/python -m tests.chaos.soak $(MINUTES)
 
 clean: ## remove what was built and installed here (Debian packages stay)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage dist

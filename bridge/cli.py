@@ -126,7 +126,7 @@ def message_list(
     endpoint: EndpointOption = "",
     state: Annotated[str, typer.Option(help="queued, sent, delivered, read, failed, uncertain, or parked.")] = "",
     room: Annotated[str, typer.Option(help="Only this room.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List the newest messages."""

@@ -144,8 +144,8 @@ class Api:
     async def _messages(self, request: web.Request) -> web.Response:
         endpoint = self._asked(request)
         limit = request.query.get("limit", "50")
-        if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
-            raise web.HTTPBadRequest(text=f"limit: '{limit}' is not within 1..1000")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 10_000:
+            raise web.HTTPBadRequest(text=f"limit: '{limit}' is not within 1..10000")
         state = request.query.get("state", "")
         return _json(await endpoint.messages(limit=int(limit), room=request.query.get("room", ""), state=state))
 
