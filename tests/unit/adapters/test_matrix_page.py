@@ -221,8 +221,8 @@ TABLE_HEAD = """
 
 *yes*: nothing is lost. *converted*: it arrives in another shape. *in words*: the network has nothing of the kind, so
 words say it: a reaction becomes a short reply, an edit a marked new message, buttons a numbered list that a digit
-answers. *lost*: it arrives without. *refused*: the sender is told why. *-*: nobody can say it there. *native* is a client
-that speaks MIMI itself.
+answers. *lost*: it arrives without. *refused*: the sender is told why. *-*: nobody can say it there. *native* is a
+client that speaks MIMI itself.
 """
 DETAILS_HEAD = """
 ## In detail
