@@ -41,6 +41,7 @@ class Directory:
         self._plumbed = {room.conversation: room for room in rooms}
         self._names = {address: person.name for person in persons for address in person.addresses}
         self._users: dict[Address, str] = {}
+        self._addresses: dict[str, Address] = {}
         self._endpoints: dict[str, tuple[int, str]] = {}
 
     def user(self, address: Address) -> str:
@@ -50,6 +51,15 @@ class Directory:
             if len(self._users) > _REMEMBERED:
                 self._users.clear()
             known = self._users[address] = uri.user_uri(self.domain, address)
+        return known
+
+    def address(self, user: str) -> Address:
+        """Return the address that a user URI of this domain stands for. Raises ``UriError``."""
+        known = self._addresses.get(user)
+        if known is None:
+            if len(self._addresses) > _REMEMBERED:
+                self._addresses.clear()
+            known = self._addresses[user] = uri.address_of(user, self.domain)
         return known
 
     def profile(self, address: Address, name: str = "", avatar: str = "") -> Profile:

@@ -39,7 +39,7 @@ from bridge.endpoint.room import Room
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.translate import Failure
 from bridge.storage import StorageError
-from protocol import content, degrade, extensions, status, uri
+from protocol import content, degrade, extensions, status
 from protocol.capabilities import Capabilities
 from protocol.content import Content
 from protocol.status import Status
@@ -133,11 +133,11 @@ class Carrier:
 
     async def give_up(self, room: Room, row: DeliveryRow, text: str) -> None:
         """Park a message that this program cannot deal with."""
-        job = _Job(room, row, Profile(uri.address_of(row.sender, self._directory.domain)), (), idempotent=False)
+        job = _Job(room, row, Profile(self._directory.address(row.sender)), (), idempotent=False)
         await self._park(job, State.FAILED, Failure(Reason.REJECTED, text))
 
     def _sender(self, row: DeliveryRow, received: Content) -> Profile:
-        address = uri.address_of(row.sender, self._directory.domain)
+        address = self._directory.address(row.sender)
         avatar = extensions.SENDER_AVATAR.of(received.extensions) or ""
         return self._directory.profile(address, translate.names(received).name, avatar)
 
@@ -182,7 +182,7 @@ class Carrier:
             known=bool(message.native_id),
             age=max(0, self._clock() - message.at),
             text=message.excerpt,
-            sender=self._directory.profile(uri.address_of(message.sender, self._directory.domain)).name,
+            sender=self._directory.profile(self._directory.address(message.sender)).name,
             reaction=message.reaction,
         )
 

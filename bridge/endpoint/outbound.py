@@ -22,7 +22,7 @@ from bridge.endpoint.outbox import Batch, Outbox
 from bridge.endpoint.room import Room
 from bridge.endpoint.rooms import Rooms
 from bridge.router.contract import Kind, Notification, Router, RouterUnavailable
-from protocol import content, mls, status, uri
+from protocol import content, mls, status
 from protocol.content import Content, SinglePart
 from protocol.errors import ProtocolError
 
@@ -169,9 +169,10 @@ class Hearing:
         """Refuse content that says it comes from elsewhere, or from somebody its leaf may not speak for."""
         if names.room != room.uri:
             raise Rejected("a content that says it belongs to another room")
-        uri.parse(names.sender)
         if names.sender != leaf.uri and not mls.speaks_for(leaf, names.sender):
             raise Rejected(f"{leaf.uri} does not speak for {names.sender}")
+        if names.sender != leaf.uri:
+            self._directory.address(names.sender)
 
     def _store(
         self,
@@ -192,7 +193,7 @@ class Hearing:
             status.decode(part.content)
             kind = DeliveryKind.STATUS
         else:
-            uri.address_of(names.sender, self._directory.domain)  # only persons speak
+            self._directory.address(names.sender)  # only persons speak
             mimi_id = content.message_id(encoded, names.sender, names.room)
             if mimi_id in seen:
                 return None
@@ -225,7 +226,7 @@ class Hearing:
         adapter = self._adapter
         if not isinstance(adapter, Typing) or len(self._shown) > 100:
             return
-        sender = self._directory.profile(uri.address_of(names.sender, self._directory.domain), names.name)
+        sender = self._directory.profile(self._directory.address(names.sender), names.name)
         task = asyncio.create_task(self._type(adapter, room, sender, translate.is_typing(part)))
         self._shown.add(task)
         task.add_done_callback(self._shown.discard)

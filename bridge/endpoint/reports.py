@@ -230,4 +230,4 @@ class Reports:
         """Return who a status is from; None if it is from an endpoint, that is: it concerns everybody."""
         if uri.parse(by).kind is not Kind.USER:
             return None
-        return self._directory.profile(uri.address_of(by, self._directory.domain))
+        return self._directory.profile(self._directory.address(by))

@@ -347,7 +347,7 @@ class Rooms:
 
     def _direct(self, said: Description) -> Direct | None:
         try:
-            people = [uri.address_of(user, self._directory.domain) for user in said.users]
+            people = [self._directory.address(user) for user in said.users]
         except UriError:
             return None
         ours = [address for address in people if self._is_ours(self._directory.user(address))]

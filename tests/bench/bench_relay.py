@@ -27,7 +27,9 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from adapters.contract import Event, Inbound, Message, Profile
 from bridge.endpoint import Endpoint
+from protocol.content import text
 from tests.unit.endpoint.fake_adapter import FakeAdapter
 from tests.unit.endpoint.house import House, until
 
@@ -71,11 +73,23 @@ async def burst(house: House, messages: int, rooms: int, body: int) -> tuple[flo
     """Return the microseconds that a message takes from one ledger to the other: elapsed, and of processor."""
     sea, sky = house.networks["sea"], house.endpoints["sky"]
     conversations = [house.direct("sea", f"p{number}", "sky", "bert") for number in range(rooms)]
-    texts = [os.urandom(body // 2).hex() for _ in range(64)]
+    parts = [text(os.urandom(body // 2).hex()) for _ in range(64)]
+    events: list[Event] = []
+    for number in range(messages):
+        conversation = conversations[number % rooms]
+        events.append(
+            Inbound(
+                native_id=f"m{number}",
+                conversation=conversation,
+                sender=Profile(conversation.local, conversation.local.id.title()),
+                message=Message(parts[number % 64]),
+                cursor=str(len(sea.events) + number + 1),
+                sent_at=1_700_000_000_123,
+            )
+        )
     before = sky.hearing.heard
     began, worked = time.perf_counter(), time.process_time()
-    for number in range(messages):
-        sea.say(conversations[number % rooms], texts[number % 64], f"m{number}")
+    sea.flood(events)
     while sky.hearing.heard - before < messages:
         await asyncio.sleep(0.002)
     elapsed, processor = time.perf_counter() - began, time.process_time() - worked

@@ -140,7 +140,11 @@ class FakeNetwork:
         self._happen(Alias(native_id=native_id, alias=alias))
 
     def _happen(self, event: Event) -> None:
-        self.events.append(event)
+        self.flood([event])
+
+    def flood(self, events: list[Event]) -> None:
+        """Many things happen at once."""
+        self.events += events
         self.more.set()
         self.more = asyncio.Event()
 
