@@ -1,0 +1,81 @@
+"""Where the peers part from RFC 9420 or stop short: each test tells that it is still so, and what ours makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interop.lines import Refused
+from tests.interop.world import MLSRS, OURS, TSMLS
+
+
+def test_ts_mls_writes_the_external_key_without_its_length(world):
+    """``external_pub`` is an HPKEPublicKey, hence a vector (sections 5.1.1 and 12.4.3.2); the driver mends it."""
+    host = world.create(TSMLS)
+    bare = host.ask("state", group_info=True, bare=True)["group_info"]
+    with pytest.raises(Refused) as caught:
+        world.newcomer(OURS).ask("external_join", group_info=bare)
+    assert caught.value.code in {"mls.decode", "mls.length"}
+    world.enter(host, world.newcomer(OURS))
+
+
+def test_ts_mls_joins_no_tree_with_unmerged_leaves(world):
+    """It wants all nodes above a leaf to have the same unmerged leaves; section 7.9 wants no such thing."""
+    host = world.create(OURS)
+    world.invite(host, *[OURS] * 6)
+    for member in list(world.members):
+        world.commit(member)
+    world.invite(host, OURS)
+    world.commit(host)
+    late = world.newcomer(TSMLS)
+    made = host.ask("commit", add=[world.key_package(late)])
+    with pytest.raises(Refused) as caught:
+        late.ask("join", welcome=made["welcome"])
+    assert "must list leaf node in its unmerged_leaves" in caught.value.text
+    world.invite(host, MLSRS, OURS)
+
+
+def test_ts_mls_does_not_notice_that_it_was_removed_if_its_leaf_is_taken_at_once(world):
+    host = world.create(OURS)
+    [gone] = world.invite(host, TSMLS)
+    newcomer = world.newcomer(OURS)
+    made = host.ask("commit", remove=[gone.leaf], add=[world.key_package(newcomer)])
+    with pytest.raises(Refused) as caught:
+        gone.ask("process", message=made["commit"])
+    assert "No overlap between provided private keys and update path" in caught.value.text
+    world.members.remove(gone)
+    world.accept(host, made, [newcomer], [])
+
+
+def test_mls_rs_lets_a_removed_member_commit_where_nobody_follows(world):
+    host = world.create(OURS)
+    [gone] = world.invite(host, MLSRS)
+    made = host.ask("commit", remove=[gone.leaf])
+    world.deliver(made["commit"], world.members)
+    world.members.remove(gone)
+    stray = gone.ask("commit")["commit"]
+    with pytest.raises(Refused) as caught:
+        host.ask("process", message=stray)
+    assert caught.value.code == "mls.wrong-epoch"
+
+
+UNSUPPORTED = {
+    TSMLS: [("update", {}), ("commit", {"path": True})],
+    MLSRS: [
+        ("update", {}),
+        ("external_join", {"group_info": "00"}),
+        ("psk", {"id": "00", "secret": "00"}),
+        ("commit", {"private": True}),
+        ("commit", {"path": True}),
+        ("encrypt", {"data": "", "authenticated_data": "00"}),
+        ("state", {"group_info": True}),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", UNSUPPORTED)
+def test_what_a_peer_cannot_do_it_says(world, kind):
+    member = world.create(kind)
+    for op, fields in UNSUPPORTED[kind]:
+        with pytest.raises(Refused) as caught:
+            member.ask(op, **fields)
+        assert caught.value.code == "unsupported", op
