@@ -6,7 +6,8 @@ so a length that promises more than is there is refused before anything is alloc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from protocol.mls.errors import DecodeError, LengthError
@@ -57,6 +58,11 @@ def vec(data: bytes) -> bytes:
 def vec_of(items: Iterable[bytes]) -> bytes:
     """Encode a vector of elements that are already encoded."""
     return vec(b"".join(items))
+
+
+def vec_u16(numbers: Sequence[int]) -> bytes:
+    """Encode a vector of unsigned 16-bit integers."""
+    return vec(struct.pack(f">{len(numbers)}H", *numbers))
 
 
 def optional(data: bytes | None) -> bytes:
@@ -144,6 +150,13 @@ class Reader:
         while inner.pos < inner.end:
             found.append(read(inner))
         return tuple(found)
+
+    def u16s(self) -> tuple[int, ...]:
+        """Read a vector of unsigned 16-bit integers."""
+        data = self.vec()
+        if len(data) % 2:
+            raise LengthError(f"a vector of 16-bit numbers with {len(data)} octets")
+        return struct.unpack(f">{len(data) // 2}H", data)
 
     def optional(self, read: Callable[[Reader], T]) -> T | None:
         """Read ``optional<T>``."""

@@ -171,7 +171,7 @@ class LeafError(MlsError):
 
 
 class LifetimeError(LeafError):
-    """A key package is used before or after its lifetime, or its lifetime is absurd."""
+    """A key package is used before or after its lifetime."""
 
     code = "mls.lifetime"
 

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from protocol.mls.codec import Reader, decode, u16, vec, vec_of
+from protocol.mls.codec import Reader, decode, u16, vec, vec_of, vec_u16
 from protocol.mls.errors import DecodeError, ExtensionError, FramingError, InputError
 
 
@@ -100,14 +100,12 @@ class RequiredCapabilities(Struct, frozen=True):
 
     def encode(self) -> bytes:
         """Encode the extension's data."""
-        return b"".join(
-            vec_of(u16(number) for number in numbers) for numbers in (self.extensions, self.proposals, self.credentials)
-        )
+        return b"".join(map(vec_u16, (self.extensions, self.proposals, self.credentials)))
 
     @classmethod
     def read(cls, reader: Reader) -> RequiredCapabilities:
         """Read the extension's data."""
-        return cls(reader.items(Reader.u16), reader.items(Reader.u16), reader.items(Reader.u16))
+        return cls(reader.u16s(), reader.u16s(), reader.u16s())
 
     @classmethod
     def of(cls, extensions: Extensions) -> RequiredCapabilities | None:

@@ -46,7 +46,7 @@ from protocol.mls.messages import (
 )
 from protocol.mls.plan import Intent, plan_commit, plan_external
 from protocol.mls.proposals import Commit, Proposal, PskId, PskUsage, ReInit, Update
-from protocol.mls.psk import PskKey, Psks
+from protocol.mls.psk import GivenPsks, Psks, gather
 from protocol.mls.receiving import Application, Processed, Receiver, describe, open_application
 from protocol.mls.staged import Staged
 from protocol.mls.state import Retention, Standing, State, enter, first_state, load
@@ -124,7 +124,7 @@ class Group:
         welcome: bytes,
         bundles: Iterable[KeyPackageBundle],
         *,
-        psks: Psks | None = None,
+        psks: GivenPsks | None = None,
         tree: bytes | None = None,
         continues: PskUsage | None = None,
         distrust: Random | None = None,
@@ -139,7 +139,7 @@ class Group:
         last resort. Pass ``distrust`` as in ``restore`` if this Welcome may have been used before, as after a
         restored backup or with a last resort.
         """
-        joined = joining.join(identity, welcome, bundles, psks or {}, tree, continues)
+        joined = joining.join(identity, welcome, bundles, gather(psks), tree, continues)
         lifetime = joined.bundle.package.leaf.content.lifetime
         if now is not None and lifetime is not None:
             lifetime.check(now)
@@ -156,7 +156,7 @@ class Group:
         *,
         replace: int | None = None,
         psk_ids: Sequence[PskId] = (),
-        psks: Psks | None = None,
+        psks: GivenPsks | None = None,
         tree: bytes | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
         now: int,
@@ -178,7 +178,7 @@ class Group:
         key = decode(external, lambda reader: reader.vec())
         shared, output = suite.kem.encapsulate(key, random(suite.hash_size))
         init = suite.export_secret(shared, b"MLS 1.0 external init secret", suite.hash_size)
-        plan = plan_external(output, replace, psk_ids, psks or {}, view.aad.join(None, b""))
+        plan = plan_external(output, replace, psk_ids, gather(psks), view.aad.join(None, b""))
         made = make(Base(view, identity, init, {}, None), plan, now=now, random=random)
         following = made.next
         assert following.tree is not None  # noqa: S101 - just made
@@ -310,7 +310,7 @@ class Group:
         context: Mapping[int, bytes | None] | None = None,
         extensions: Extensions | None = None,
         psk_ids: Sequence[PskId] = (),
-        psks: Psks | None = None,
+        psks: GivenPsks | None = None,
         reinit: ReInit | None = None,
         pending: bool = True,
         path: bool | None = None,
@@ -351,6 +351,7 @@ class Group:
 
         Raises ``StaleCommitError`` if another commit was accepted first; stage anew then.
         """
+        self._require_active()
         if staged.epoch != self.epoch:
             raise StaleCommitError(f"staged in epoch {staged.epoch}, and it is {self.epoch}")
         if staged.next.context.group_id != self.group_id:
@@ -387,7 +388,7 @@ class Group:
         return message
 
     def process(
-        self, message: bytes, *, psks: Psks | None = None, policy: Policy | None = None, now: int | None
+        self, message: bytes, *, psks: GivenPsks | None = None, policy: Policy | None = None, now: int | None
     ) -> Processed:
         """Take a proposal or a commit of someone else.
 
@@ -479,10 +480,8 @@ class Group:
         view = state.view
         return encode_message(to_public(view.suite, state.secrets.membership, message, view.encoded_context))
 
-    def _psks(self, given: Psks | None) -> Psks:
-        known: dict[PskKey, bytes] = dict(given or {})
-        known.update({(self.group_id, epoch): key for epoch, key in self._state.resumption.items()})
-        return known
+    def _psks(self, given: GivenPsks | None) -> Psks:
+        return gather(given, {(self.group_id, epoch): key for epoch, key in self._state.resumption.items()})
 
     def _require_active(self) -> None:
         if self._state.standing != Standing.ACTIVE:

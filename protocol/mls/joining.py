@@ -14,6 +14,7 @@ from protocol.mls.errors import (
     ConfirmationTagError,
     DecodeError,
     ExtensionError,
+    InputError,
     SenderError,
     TreeError,
     WelcomeError,
@@ -105,6 +106,8 @@ def join(
         raise DecodeError("this message is not a Welcome")
     suite = suite_of(welcome.suite_id)
     bundle, secrets = _open_secrets(suite, welcome, list(bundles))
+    if bundle.package.leaf.content.signature_key != identity.public:
+        raise InputError("a Welcome for a key package of another identity")
     run_for_info = _intermediate(suite, secrets, psks)
     key, nonce = schedule.welcome_key(suite, run_for_info)
     info = decode(suite.open(key, nonce, welcome.encrypted_group_info, b""), GroupInfo.read)

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from protocol.mls.codec import Reader, u8, u16, u32, u64, vec, vec_of
+from protocol.mls.codec import Reader, u8, u16, u32, u64, vec, vec_u16
 from protocol.mls.errors import DecodeError, LifetimeError
 from protocol.mls.extensions import Extensions, encode_extensions, read_extensions
 from protocol.mls.kem import HpkePublic
@@ -50,19 +50,12 @@ class Capabilities(Struct, frozen=True):
     def encode(self) -> bytes:
         """Encode them."""
         lists = (self.versions, self.suites, self.extensions, self.proposals, self.credentials)
-        return b"".join(vec_of(u16(number) for number in numbers) for numbers in lists)
+        return b"".join(map(vec_u16, lists))
 
     @classmethod
     def read(cls, reader: Reader) -> Capabilities:
         """Read them."""
-        u16s = Reader.u16
-        return cls(
-            reader.items(u16s),
-            reader.items(u16s),
-            reader.items(u16s),
-            reader.items(u16s),
-            reader.items(u16s),
-        )
+        return cls(reader.u16s(), reader.u16s(), reader.u16s(), reader.u16s(), reader.u16s())
 
 
 MAX_LIFETIME = 86400 * 400

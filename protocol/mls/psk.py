@@ -14,6 +14,19 @@ PskKey: TypeAlias = bytes | tuple[bytes, int]
 """How a caller names a key: the id of an external one, or (group id, epoch) of a resumption one."""
 
 Psks: TypeAlias = Mapping[PskKey, bytes]
+"""Pre-shared keys at hand."""
+
+GivenPsks: TypeAlias = Mapping[bytes, bytes] | Mapping[tuple[bytes, int], bytes] | Mapping[PskKey, bytes]
+"""Pre-shared keys as callers may give them: external ones, resumption ones, or both."""
+
+
+def gather(*given: GivenPsks | None) -> Psks:
+    """Put keys from several sources together; a later source overrides."""
+    known: dict[PskKey, bytes] = {}
+    for source in given:
+        for name, key in (source or {}).items():
+            known[name] = key
+    return known
 
 
 def key_of(psk: PskId) -> PskKey:

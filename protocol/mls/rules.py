@@ -105,7 +105,10 @@ def check_list(items: Sequence[Item], committer: Sender, context: GroupContext, 
         _check_external(items)
     psks = [item.proposal for item in items if isinstance(item.proposal, PreSharedKey)]
     _check_psks(psks, suite, founding=context.epoch == 0)
-    _check_context([item.proposal for item in items], context.extensions)
+    proposals = [item.proposal for item in items]
+    if any(isinstance(one, ReInit) and one.version < context.version for one in proposals):
+        raise ProposalError("a re-initialisation goes back to an older version")
+    _check_context(proposals, context.extensions)
 
 
 def _check_regular(items: Sequence[Item], committer: int) -> None:

@@ -14,7 +14,6 @@ from protocol.mls.group import Group
 from protocol.mls.identity import Identity, KeyPackageBundle
 from protocol.mls.plan import resumption_psk
 from protocol.mls.proposals import PskUsage, ReInit
-from protocol.mls.psk import PskKey
 from protocol.mls.staged import Staged
 from protocol.mls.state import Standing
 from protocol.mls.suites import Random
@@ -79,7 +78,7 @@ def _begin(
 ) -> Successor:
     group = Group.create(identity, group_id, extensions=extensions, now=now, random=random)
     psk = resumption_psk(old.group_id, old.epoch, usage, random, identity.suite.hash_size)
-    known: dict[PskKey, bytes] = {(old.group_id, old.epoch): old.resumption_psk()}
+    known = {(old.group_id, old.epoch): old.resumption_psk()}
     staged = group.stage(add=key_packages, psk_ids=[psk], psks=known, path=True, now=now, random=random)
     return Successor(group, staged)
 
@@ -119,7 +118,7 @@ def _follow(
     usage: PskUsage,
     now: int | None,
 ) -> Group:
-    known: dict[PskKey, bytes] = {(old.group_id, epoch): key for epoch, key in old.resumption_psks().items()}
+    known = {(old.group_id, epoch): key for epoch, key in old.resumption_psks().items()}
     group = Group.join(identity, welcome, bundles, psks=known, continues=usage, now=now)
     origin = group.origin
     if usage == PskUsage.REINIT and (origin is None or origin.epoch != old.epoch):

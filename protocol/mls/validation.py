@@ -60,7 +60,7 @@ def check_capabilities(suite: CipherSuite, leaf: LeafNode, extensions: Extension
     check_unique(content.extensions, "a leaf node")
     leg_of(content.extensions)
     if MLS10 not in able.versions or suite.id not in able.suites:
-        raise CapabilityError(f"a leaf does not list version {MLS10} or cipher suite {suite.id} as supported")
+        raise CapabilityError(f"a leaf does not list protocol version {MLS10} and cipher suite {suite.id}")
     if content.credential.type not in able.credentials:
         raise CapabilityError(f"a leaf does not list its own credential type {content.credential.type}")
     for where, wanted in (("its own", content.extensions), ("the group's", extensions)):

@@ -43,6 +43,12 @@ def test_an_element_does_not_read_beyond_its_vector():
         Reader(b"\x02\x3f\x00" + bytes(80)).items(Reader.vec)
 
 
+def test_half_a_number_is_no_number():
+    assert Reader(b"\x04\x00\x01\x00\x02").u16s() == (1, 2)
+    with pytest.raises(LengthError):
+        Reader(b"\x03\x00\x01\x00").u16s()
+
+
 def test_trailing_bytes_and_odd_presence():
     with pytest.raises(DecodeError):
         decode(b"\x00\x00", Reader.u8)

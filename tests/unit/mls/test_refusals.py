@@ -333,6 +333,7 @@ def test_lists_of_proposals_that_contradict_themselves(trio):
         (Remove(2), Remove(2)): errors.ProposalError,
         (Remove(9),): errors.ProposalError,
         (package, package): errors.ProposalError,
+        (ReInit(b"x", 0, 1, ()),): errors.ProposalError,
         (ReInit(b"x", 1, 1, ()), AppDataUpdate(0x8001, b"")): errors.ProposalError,
         (GroupContextExtensions(()), GroupContextExtensions(())): errors.ProposalError,
         (AppDataUpdate(0x8001, b""), AppDataUpdate(0x8001, None)): errors.ProposalError,
@@ -711,8 +712,8 @@ def test_an_extension_of_the_group_that_a_member_does_not_speak(pair):
 def test_a_group_that_uses_an_extension_unknown_to_us():
     able = (0xF0F0, ExtensionType.APP_DATA_DICTIONARY, ExtensionType.LEG)
     alice = new_group(new_identity("a", extensions=able), extensions=(Extension(0xF0F0, b""),))
-    carol = new_identity("c")
     lying = new_identity("c", extensions=able)
+    carol = Identity(lying.suite, lying._private, lying.credential, lying.extensions)
     bundle = new_bundle(lying)
     staged = stage(alice, add=[bundle.message])
     with refuses(errors.ExtensionError, "do not speak"):
@@ -747,6 +748,22 @@ def test_a_welcome_for_somebody_else(pair):
         Group.join(pair[1].identity, staged.welcome, [new_bundle(pair[1].identity)], now=NOW)
     with refuses(errors.DecodeError):
         Group.join(pair[1].identity, staged.commit, [], now=NOW)
+
+
+def test_a_welcome_for_another_identity_of_ours(pair):
+    carol, other = new_identity("c"), new_identity("o")
+    bundle = new_bundle(carol)
+    staged = stage(pair[0], add=[bundle.message])
+    with refuses(errors.InputError, "another identity"):
+        Group.join(other, staged.welcome, [bundle], now=NOW)
+
+
+def test_a_commit_of_someone_who_is_no_longer_a_member(pair):
+    alice, bob = pair
+    ours = stage(bob)
+    bob.process(stage(alice, remove=[1]).commit, now=NOW)
+    with refuses(errors.SuspendedError):
+        bob.merge(ours)
 
 
 def test_a_welcome_for_another_suite_than_its_key_packages(pair):
