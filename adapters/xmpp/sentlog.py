@@ -44,6 +44,12 @@ class SentLog:
         self.usable = False
         self._link, self._archive, self._store = link, archive, store
         self._settled = asyncio.Event()
+        # What it said when it was last read. A connection cannot be unsure of its own writes before it has broken, and
+        # the next one reads afresh, so one reading serves every look-up of a connection that goes no further back.
+        self._reading = asyncio.Lock()
+        self._begun: set[str] = set()
+        self._done: set[str] = set()
+        self._read_to: int | None = None
 
     async def open(self, room: str) -> None:
         """Enter ``room`` ('' for no log) after a connect, and find out whether its archive works. May be repeated."""
@@ -66,6 +72,7 @@ class SentLog:
         self.usable = False
         self._link.lines = None
         self._settled.clear()
+        self._read_to = None
 
     @property
     def wanted(self) -> bool:
@@ -100,17 +107,27 @@ class SentLog:
         await self.ready()
         if not self.usable:
             raise Unsure("there is no log of what was sent")
-        begun = False
-        async for each in self._archive.latest(self.room, self._link.jid):
-            if each.at is not None and each.at < since - SLACK_MS:
-                break
-            line = each.stanza.find(_LINE)
-            if line is not None and line.get("done") == key:
-                return True
-            begun = begun or (line is not None and line.get("begun") == key)
-        if begun:
+        async with self._reading:
+            await self._read_back_to(since - SLACK_MS)
+        if key in self._done:
+            return True
+        if key in self._begun:
             raise Unsure("the stream broke while this message was being written")
         return False
+
+    async def _read_back_to(self, time: int) -> None:
+        """Read the log, newest first, as far as it has not been read since the connect."""
+        if self._read_to is not None and self._read_to <= time:
+            return
+        begun, done = set[str](), set[str]()
+        async for each in self._archive.latest(self.room, self._link.jid):
+            line = each.stanza.find(_LINE)
+            if line is not None:
+                begun.add(line.get("begun", ""))
+                done.add(line.get("done", ""))
+            if each.at is not None and each.at < time:
+                break
+        self._begun, self._done, self._read_to = begun, done, time
 
     def _lines(self, keys: Sequence[str]) -> Sequence[Element]:
         """Return the lines to write before, between and after the messages with these keys."""
