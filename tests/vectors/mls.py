@@ -49,7 +49,7 @@ from protocol.mls.proposals import (
     encode_proposal,
     read_proposal,
 )
-from protocol.mls.psk import psk_secret
+from protocol.mls.psk import gather, psk_secret
 from protocol.mls.secret_tree import APPLICATION, HANDSHAKE, SecretTree
 from protocol.mls.suites import suite_of
 from protocol.mls.tree import RatchetTree
@@ -170,7 +170,7 @@ def psk_secrets(case: Case) -> None:
     suite = suite_of(case["cipher_suite"])
     ids = [PskId(raw(psk, "psk_id"), None, b"", 0, raw(psk, "psk_nonce")) for psk in case["psks"]]
     known = {raw(psk, "psk_id"): raw(psk, "psk") for psk in case["psks"]}
-    expect(case, "psk_secret", psk_secret(suite, ids, known))
+    expect(case, "psk_secret", psk_secret(suite, ids, gather(known)))
 
 
 def secret_tree(case: Case) -> None:
