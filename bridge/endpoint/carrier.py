@@ -196,12 +196,15 @@ class Carrier:
         """
         await self._pace.clear()
         asks = job.row.sending and not job.idempotent
-        with self._in_flight.sending(job.room.uri):
+        self._in_flight.begin(job.room.uri)
+        try:
             async with places:
                 await self._pace.sleep(0)
                 outcome = await (self._ask(job) if asks else self._send(job))
             if isinstance(outcome, Sent):
                 return await self._sent(job, outcome)
+        finally:
+            self._in_flight.end(job.room.uri)
         return await self._not_sent(job, outcome, asks=asks)
 
     async def _not_sent(self, job: _Job, outcome: Outcome | None, *, asks: bool) -> bool:

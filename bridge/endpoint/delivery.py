@@ -13,6 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from bridge.endpoint.carrier import Carrier
+from bridge.endpoint.early import InFlight
 from bridge.endpoint.errors import EndpointError
 from bridge.endpoint.ledger import DeliveryKind, DeliveryRow, Ledger
 from bridge.endpoint.pace import Pace, Stopping
@@ -36,6 +37,7 @@ class Deliveries:
         carrier: Carrier,
         reports: Reports,
         pace: Pace,
+        in_flight: InFlight,
         *,
         room: Callable[[str], Room | None],
         fatal: Callable[[BaseException], None],
@@ -44,6 +46,7 @@ class Deliveries:
         self._carrier = carrier
         self._reports = reports
         self._pace = pace
+        self._in_flight = in_flight
         self._room = room
         self._fatal = fatal
         self._workers: dict[str, asyncio.Task[None]] = {}
@@ -58,6 +61,7 @@ class Deliveries:
             if room is None:
                 log.error("deliveries for a room that is not in the ledger", room=uri)
             else:
+                self._in_flight.begin(uri)  # its head may have been sent already, and be answered any moment
                 self.nudge(room)
 
     def nudge(self, room: Room) -> None:
@@ -101,6 +105,7 @@ class Deliveries:
         except Stopping:
             return
         finally:
+            self._in_flight.end(room.uri)
             del self._workers[room.uri]
 
     async def _deliver(self, room: Room, row: DeliveryRow) -> None:

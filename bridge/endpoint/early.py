@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Any
 
 _MOST = 2048
@@ -48,14 +47,14 @@ class InFlight:
     def __init__(self) -> None:
         self._landed: dict[str, asyncio.Event] = {}
 
-    @contextlib.contextmanager
-    def sending(self, room: str) -> Iterator[None]:
-        """Note that a send is under way, until its outcome is durable. One at a time for each room."""
-        landed = self._landed[room] = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._landed[room]
+    def begin(self, room: str) -> None:
+        """Note that a send is under way, or may have been when we were killed. One at a time for each room."""
+        self._landed.setdefault(room, asyncio.Event())
+
+    def end(self, room: str) -> None:
+        """Note that its outcome is durable."""
+        landed = self._landed.pop(room, None)
+        if landed is not None:
             landed.set()
 
     async def landed(self, room: str, timeout: float) -> bool:  # noqa: ASYNC109 - an answer, not an error

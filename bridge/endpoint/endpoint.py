@@ -140,7 +140,7 @@ class Endpoint:
             endpoint=who, metrics=metrics, clock=clock, random=random,
         )  # fmt: skip
         self.deliveries = Deliveries(
-            settings, ledger, carrier, self.reports, self.pace, room=self.rooms.get, fatal=fatal
+            settings, ledger, carrier, self.reports, self.pace, in_flight, room=self.rooms.get, fatal=fatal
         )
         self.receiving = Receiving(
             settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,

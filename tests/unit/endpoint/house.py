@@ -12,6 +12,7 @@ from typing import Any
 
 from adapters.contract import Adapter, Direct
 from bridge.endpoint import Endpoint, EndpointSettings, PlumbedRoom, RetryLimits
+from bridge.endpoint.ledger import MessageRow, State
 from bridge.router.grants import EndpointGrant
 from bridge.router.hub import Hub
 from protocol.uri import Address, endpoint_uri, namespace
@@ -103,6 +104,17 @@ class House:
 
     def direct(self, here: str, local: str, there: str, peer: str) -> Direct:
         return Direct(Address(here, local), Address(there, peer))
+
+
+async def logged(endpoint: Endpoint, state: State, seconds: float = 10.0) -> MessageRow:
+    """Wait until the newest message of an endpoint's log has come to a state."""
+    end = time.monotonic() + seconds
+    while True:
+        rows = await endpoint.messages(limit=1)
+        if rows and rows[0].state is state:
+            return rows[0]
+        assert time.monotonic() < end, f"not {state.name} within {seconds} s: {rows}"
+        await asyncio.sleep(0.01)
 
 
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:

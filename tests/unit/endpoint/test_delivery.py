@@ -25,7 +25,7 @@ from bridge.endpoint.ledger import State
 from protocol.content import Expiration, NullPart, text
 from protocol.status import Status
 from tests.unit.endpoint.fake_adapter import EVERYTHING, AskableAdapter, FakeAdapter, Plain
-from tests.unit.endpoint.house import House, now, until
+from tests.unit.endpoint.house import House, logged, now, until
 
 ONCE_ONLY = structs.replace(EVERYTHING, idempotent_send=False)
 
@@ -166,8 +166,7 @@ async def test_an_unsure_send_that_nobody_can_ask_about_is_uncertain(house: Hous
     assert len(adapter.attempts) == 1
     update = sea.reports[0][1]
     assert (update.status, update.reason, update.text) == (Status.ERROR, "uncertain", "the line went dead")
-    (row,) = await house.endpoints["sea"].messages()
-    assert row.state is State.UNCERTAIN
+    await logged(house.endpoints["sea"], State.UNCERTAIN)
 
 
 async def test_an_unsure_send_is_asked_about_where_that_is_possible(house: House, here: Direct) -> None:
@@ -252,11 +251,7 @@ async def test_a_network_without_receipts_is_told_nothing(house: House, here: Di
     house.networks["sea"].say(here, "hello", "m1")
     await until(lambda: house.networks["sky"].taken)
     sea = house.endpoints["sea"]
-    for _ in range(200):
-        (row,) = await sea.messages()
-        if row.state is State.DELIVERED:
-            break
-        await asyncio.sleep(0.01)
+    row = await logged(sea, State.DELIVERED)
     shown = await sea.message(row.mimi_id)
     assert shown is not None
     assert [(step.state, step.by) for step in shown.timeline] == [

@@ -84,10 +84,11 @@ def test_early_names_are_not_kept_for_ever() -> None:
 async def test_a_send_under_way_is_waited_for_but_not_for_ever() -> None:
     in_flight = InFlight()
     assert not await in_flight.landed("room", 1)
-    with in_flight.sending("room"):
-        assert not await in_flight.landed("room", 0.01)
-        waiting = asyncio.create_task(in_flight.landed("room", 5))
-        await asyncio.sleep(0)
+    in_flight.begin("room")
+    assert not await in_flight.landed("room", 0.01)
+    waiting = asyncio.create_task(in_flight.landed("room", 5))
+    await asyncio.sleep(0)
+    in_flight.end("room")
     assert await waiting
 
 
