@@ -77,7 +77,8 @@ class Grammar(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 _FENCE: Final = "```"
-_BROKEN_FENCE: Final = f"``{JOINER}`"
+_FENCE_INSIDE = re.compile("``(?=`)")
+_BROKEN_FENCE = re.compile(f"(?<=``){JOINER}(?=`)")
 _ITEM = re.compile(r"(?:[-*]|(\d{1,8})\.) (?=.*\S)")
 _JOINERS = re.compile(f"{JOINER}+")
 
@@ -124,8 +125,8 @@ def _fenced_code(rows: list[str], at: int) -> tuple[Block, int]:
     end = at + 1
     while end < len(rows) and rows[end] != _FENCE:
         end += 1
-    body = "\n".join(rows[at + 1 : end]).replace(_BROKEN_FENCE, _FENCE)
-    return CodeBlock(body + "\n", rows[at].removeprefix(_FENCE).strip()), end + 1
+    body = _BROKEN_FENCE.sub("", "\n".join(rows[at + 1 : end]))
+    return CodeBlock(body, rows[at].removeprefix(_FENCE).strip()), end + 1
 
 
 def _held_code(rows: list[str], at: int) -> tuple[Block, int] | None:
@@ -142,7 +143,7 @@ def _held_code(rows: list[str], at: int) -> tuple[Block, int] | None:
     held[-1] = held[-1].removesuffix(_FENCE)
     if len(held) > 2 and not held[0] and not held[-1]:
         held = held[1:-1]
-    return CodeBlock("\n".join(held).replace(_BROKEN_FENCE, _FENCE) + "\n"), end + 1
+    return CodeBlock(_BROKEN_FENCE.sub("", "\n".join(held))), end + 1
 
 
 def _listing(rows: list[str], at: int, grammar: Grammar) -> tuple[Block, int]:
@@ -251,7 +252,7 @@ def _write_block(block: Block, grammar: Grammar) -> str:
         case Quote(inner):
             return "\n".join(f"> {line}" for line in _write_blocks(inner, grammar).split("\n"))
         case CodeBlock(text, language):
-            body = text.replace(_FENCE, _BROKEN_FENCE)
+            body = _FENCE_INSIDE.sub(f"``{JOINER}", text)
             if grammar.inline_fences and body and not {body[0], body[-1]} & {"`", "\n", JOINER}:
                 return f"{_FENCE}{body}{_FENCE}"
             return f"{_FENCE}{'' if grammar.inline_fences else language}\n{body}\n{_FENCE}"

@@ -53,7 +53,7 @@ class Heading(Struct, frozen=True):
 
 
 class CodeBlock(Struct, frozen=True):
-    """Preformatted text and the name of its language, if known."""
+    """Preformatted text, without empty lines at its end, and the name of its language, if known."""
 
     text: str
     language: str = ""
@@ -133,7 +133,7 @@ def _normal_block(block: Block, depth: int) -> Iterator[Block]:
             if line := one_line(spans):
                 yield Heading(min(max(level, 1), 6), line)
         case CodeBlock(text, language):
-            body = clean(text).removesuffix("\n")
+            body = clean(text).rstrip("\n")
             yield CodeBlock(body if depth == 1 else body.expandtabs(4), _language(language))
         case Quote() | Listing() if depth >= MAX_DEPTH:
             yield from map(Paragraph, paragraphs(join_lines(lines((block,)))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.business import marks as whatsapp
@@ -26,6 +26,7 @@ from protocol.richtext.tree import (
     normalise,
     plain,
 )
+from tests.fuzz import fuzz_markup
 
 SPECIAL = "*_~`[]()<>&#|!-+=.:;1a \\\n\t\u2060\u00a0é\u4e2d"
 texts = st.one_of(st.text(alphabet=SPECIAL, max_size=12), st.text(max_size=12))
@@ -116,3 +117,36 @@ def test_html_is_stable_from_the_second_round_on(name, tree):
 @given(tree=trees)
 def test_xhtml_is_well_formed(tree):
     ET.fromstring(f"<body>{html.write(tree, xhtml_im.DIALECT)}</body>")
+
+
+tokens = st.sampled_from(
+    [
+        "*",
+        "_",
+        "~",
+        "`",
+        "```",
+        "\n",
+        "> ",
+        "- ",
+        "1. ",
+        "a",
+        " ",
+        "\u2060",
+        "<b>",
+        "</b>",
+        "<ul><li>",
+        "</li>",
+        "<pre>",
+    ]
+    + ["[x](https://a)", "| a |\n|---|\n", "# ", "&#32;", "\\", "~~", "**", "<br>", "<table><tr><td>", "\t", "[ ] "]
+    + ["<a href='https://x'>", "---\n", "<p>", "<blockquote>", "&", "<"]
+)
+
+
+@given(st.lists(tokens, max_size=20).map("".join))
+@example("```---\n---\n")
+@example("<pre>`**``````")
+@settings(max_examples=300)
+def test_whatever_is_typed_means_something_in_every_mark_up(text):
+    fuzz_markup.one_input(text.encode())

@@ -32,7 +32,7 @@ from protocol.richtext.marks import JOINER
         ("**a** *b*", "\\*\\*a\\*\\* **b**"),
         ("> one\n>two\n>> three\nfour", "> one\\\n> two\n>\n> > three\n\nfour"),
         ("```py\nx *y*\n```\nz", "```py\nx *y*\n```\n\nz"),
-        ("```\nnever ends\n", "```\nnever ends\n\n```"),
+        ("```\nnever ends\n", "```\nnever ends\n```"),
         ("> ```\n> a\nb", "> ```\n> a\n> ```\n\nb"),
         (f"{JOINER}*literal*", "\\*literal\\*"),
         (f"{JOINER}> literal", "\\> literal"),

@@ -208,7 +208,7 @@ def test_trees_that_look_alike_are_one():
     assert normalise((said("a", "b\r\n\n \n c\x00 "), said("  \n"))) == (said("ab"), said(" c"))
     assert normalise((Heading(9, (Span(" a\nb "),)), Heading(1, (Span(" "),)))) == (Heading(6, (Span("a b"),)),)
     assert normalise((Heading(1, (Span(" ", BOLD), Span(" a"))),)) == (Heading(1, (Span("a"),)),)
-    assert normalise((CodeBlock("a\n", "no good"),)) == (CodeBlock("a"),)
+    assert normalise((CodeBlock("a\n\n", "no good"),)) == (CodeBlock("a"),)
     assert normalise((Quote((CodeBlock("\ta"),)),)) == (Quote((CodeBlock("    a"),)),)
     assert normalise((Quote(()), Listing((Item(()),)), Table(()), Table(((),)))) == ()
     assert normalise((Listing((Item((Rule(),), True),), -1),)) == (Listing((Item((Rule(),)),), 0),)
