@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.mlsrs import RustDesk
-from tests.interop.peer import OurDesk
+from tests.interop.ours import OurDesk
 from tests.interop.process import Inside, Program
 from tests.interop.world import MLSRS, OURS, TSMLS, World
 

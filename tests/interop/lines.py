@@ -22,6 +22,10 @@ OPERATIONS = (
     "commit",
     "join",
     "external_join",
+    "knock",
+    "reinit",
+    "restart",
+    "branch",
     "encrypt",
     "process",
     "exporter",
@@ -64,6 +68,14 @@ class Request:
         if not all(number.isdecimal() and isinstance(data, str) for number, data in given.items()):
             raise Refused("request", f"the field {name!r} does not map numbers to octets")
         return {int(number): _octets(name, data) for number, data in given.items()}
+
+    def pairs(self, name: str) -> list[tuple[int, bytes]]:
+        """A list of numbers with octets each, empty if the field is missing."""
+        given = self.get(name, list, [])
+        for pair in given:
+            if not (isinstance(pair, list) and [type(one) for one in pair] == [int, str]):
+                raise Refused("request", f"the field {name!r} is no list of numbers with octets")
+        return [(number, _octets(name, data)) for number, data in given]
 
     def list_of(self, name: str, kind: type) -> list[Any]:
         """A list, empty if the field is missing; ``bytes`` reads hexadecimal octets."""

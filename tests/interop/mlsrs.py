@@ -109,10 +109,23 @@ class RustDesk:
     def psk(self, request: Request) -> dict[str, Any]:
         raise Refused("unsupported", "the wheel has no pre-shared keys")
 
+    def knock(self, request: Request) -> dict[str, Any]:
+        raise Refused("unsupported", "the wheel has no proposals of new members")
+
+    def reinit(self, request: Request) -> dict[str, Any]:
+        raise Refused("unsupported", "the wheel has no re-initialisation")
+
+    def restart(self, request: Request) -> dict[str, Any]:
+        raise Refused("unsupported", "the wheel has no re-initialisation")
+
+    def branch(self, request: Request) -> dict[str, Any]:
+        raise Refused("unsupported", "the wheel has no branches")
+
     def commit(self, request: Request) -> dict[str, Any]:
         client, group = self._client(request), self._group(request)
-        if request.get("private", bool, False) or request.get("path", bool, False) or request.list_of("psk", bytes):
-            raise Refused("unsupported", "the wheel has no private commits, forced paths or pre-shared keys")
+        lacking = {"private", "path", "psk", "resume", "extensions"} & set(request.fields)
+        if lacking:
+            raise Refused("unsupported", f"the wheel's commits have no {sorted(lacking)}")
         add, remove = request.list_of("add", bytes), request.list_of("remove", int)
         if add and remove:
             raise Refused("unsupported", "the wheel adds or removes in one commit, not both")
@@ -200,6 +213,8 @@ class _refusals:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, rust.mls_rs_uniffi.InternalError):
+            raise Refused("mls-rs.panic", str(error)) from None
         if isinstance(error, rust.Error):
             raise Refused(f"mls-rs.{type(error).__name__}", str(error)) from None
 

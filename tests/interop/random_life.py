@@ -22,6 +22,7 @@ WEIGHTS = {
     "swap": 5,
     "race": 6,
     "key": 3,
+    "reload": 6,
 }
 
 
@@ -33,6 +34,7 @@ class Life:
         self.played: Counter[str] = Counter()
         self.done = 0
         first = world.create(OURS)
+        world.watch(first)
         world.invite(first, *kinds[1:size])
 
     def play(self, events: int) -> None:
@@ -160,6 +162,12 @@ class Life:
         name, secret = secrets.token_hex(8), secrets.token_hex(32)
         world.everyone(world.members, "psk", id=name, secret=secret)
         world.commit(self._anyone(), psk=[name])
+        return True
+
+    def reload(self) -> bool:
+        """One of ours goes down, and comes up again from what it had stored."""
+        member = self._anyone(OURS)
+        member.peer.desk.reload(member.name)
         return True
 
     # Who

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.mls import RequiredCapabilities
 from tests.interop.lines import Refused
 from tests.interop.world import MLSRS, OURS, TSMLS
 
@@ -58,13 +59,42 @@ def test_mls_rs_lets_a_removed_member_commit_where_nobody_follows(world):
     assert caught.value.code == "mls.wrong-epoch"
 
 
+def test_ts_mls_commits_new_extensions_in_a_way_that_cannot_be_followed(world):
+    """They call for a path (section 17.4), and it is sealed in the context of the new ones (section 12.4.1)."""
+    author = world.create(TSMLS)
+    [guest] = world.invite(author, OURS)
+    wish = [[3, RequiredCapabilities().encode().hex()]]
+    for code in ("mls.path-required", "mls.decryption"):
+        made = author.ask("commit", extensions=wish)
+        with pytest.raises(Refused) as caught:
+            guest.ask("process", message=made["commit"])
+        assert caught.value.code == code
+        world.propose(guest, "update")  # makes ts-mls add a path
+
+
+def test_the_wheel_of_mls_rs_cannot_tell_of_one_who_knocks(world):
+    host = world.create(OURS)
+    [guest] = world.invite(host, MLSRS)
+    asked = world.newcomer(OURS).ask("knock", group_info=host.ask("state", group_info=True)["group_info"])
+    with pytest.raises(Refused) as caught:
+        guest.ask("process", message=asked["proposal"])
+    assert caught.value.code == "mls-rs.panic"
+
+
 UNSUPPORTED = {
     TSMLS: [("update", {}), ("commit", {"path": True})],
     MLSRS: [
         ("update", {}),
         ("external_join", {"group_info": "00"}),
         ("psk", {"id": "00", "secret": "00"}),
+        ("knock", {"group_info": "00"}),
+        ("reinit", {"group": "00", "suite": 1}),
+        ("restart", {"key_packages": []}),
+        ("branch", {"group": "00", "key_packages": []}),
         ("commit", {"private": True}),
+        ("commit", {"psk": ["00"]}),
+        ("commit", {"resume": [0]}),
+        ("commit", {"extensions": [[3, "00"]]}),
         ("commit", {"path": True}),
         ("encrypt", {"data": "", "authenticated_data": "00"}),
         ("state", {"group_info": True}),

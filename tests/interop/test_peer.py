@@ -8,6 +8,7 @@ import pytest
 
 from tests.interop import peer
 from tests.interop.lines import OPERATIONS, Refused
+from tests.interop.ours import OurDesk
 from tests.interop.process import Inside
 from tests.interop.world import MLSRS, OURS, TSMLS, World
 
@@ -31,7 +32,7 @@ def test_the_program_lives_with_every_implementation(program, peers, other):
 def test_every_operation_is_documented_and_there():
     documented = re.findall(r"^``(\w+)``", peer.__doc__.partition("request (besides")[2], re.MULTILINE)
     assert documented == list(OPERATIONS)
-    assert all(callable(getattr(peer.OurDesk, name)) for name in OPERATIONS)
+    assert all(callable(getattr(OurDesk, name)) for name in OPERATIONS)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_what_mls_refuses_comes_back_with_its_code(program):
 
 
 def test_a_refused_operation_changes_nothing(peers):
-    ours = Inside(peer.OurDesk())
+    ours = Inside(OurDesk())
     world = World({OURS: ours, MLSRS: peers[MLSRS]})
     host = world.create(OURS)
     world.invite(host, MLSRS)

@@ -30,6 +30,9 @@ def test_members_of_several_implementations_agree_for_all_their_life(world, mix)
     print(f"\ngroup of {mix}, seed {SEED}, {EVENTS} events", flush=True)
     try:
         life.play(EVENTS)
+    except BaseException:
+        print("at the end:", *world.story[-40:], sep="\n  ")
+        raise
     finally:
         took = time.monotonic() - began
         print(f"{life.done} events, {world.commits} commits, {took:.1f} s: {dict(life.played)}; {world.members}")

@@ -6,11 +6,13 @@ Every method plays one event of the group's life and checks that all members too
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from tests.interop.process import Peer, told
+from protocol.mls import PublicGroup
+from tests.interop.process import Peer
 
 OURS, TSMLS, MLSRS = "ours", "ts-mls", "mls-rs"
 
@@ -44,6 +46,17 @@ class World:
         self.members: list[Member] = []
         self.unmerged: set[Member] = set()
         self.commits = 0
+        self.story: list[str] = []
+        self.router: PublicGroup | None = None
+
+    def watch(self, host: Member) -> None:
+        """From now on a router follows the group without its keys, beginning at ``host``'s GroupInfo."""
+        info = host.ask("state", group_info=True)["group_info"]
+        self.router = PublicGroup.create(bytes.fromhex(info), now=int(time.time()))
+
+    def _route(self, message: str) -> None:
+        if self.router is not None:
+            self.router.process(bytes.fromhex(message), now=int(time.time()))
 
     def newcomer(self, kind: str) -> Member:
         """Someone of this kind who is not yet in the group."""
@@ -92,6 +105,8 @@ class World:
 
     def accept(self, author: Member, made: dict[str, str], guests: list[Member], gone: list[Member]) -> None:
         """The delivery service takes this commit: everyone follows it, newcomers join."""
+        self._route(made["commit"])
+        self.story.append(f"{author} commits: {guests} come, {gone} go")
         lone = all(member is author or member in gone for member in self.members)
         for member, done in self.deliver(made["commit"], self.members):
             assert done["kind"] == "commit"
@@ -111,6 +126,8 @@ class World:
         info = host.ask("state", group_info=True)["group_info"]
         wish = {} if replace is None else {"replace": replace.leaf}
         joined = guest.ask("external_join", group_info=info, suite=self.suite, **wish)
+        self._route(joined["commit"])
+        self.story.append(f"{guest} enters by {host}" + ("" if replace is None else " again"))
         others = [member for member in self.members if member is not guest]
         for _, done in self.deliver(joined["commit"], others):
             assert (done["kind"], done["epoch"], done["left"]) == ("commit", joined["epoch"], False)
@@ -123,6 +140,8 @@ class World:
     def propose(self, author: Member, op: str, **fields: Any) -> None:
         """``author`` proposes something, which everyone else hears."""
         message = author.ask(op, **fields)["proposal"]
+        self._route(message)
+        self.story.append(f"{author} proposes to {op}")
         for _, done in self.deliver(message, [member for member in self.members if member is not author]):
             assert done["kind"] == "proposal"
 
@@ -161,7 +180,9 @@ class World:
         for member in asked:
             member.send(op, **fields)
         answers = [(member, member.peer.outcome()) for member in asked]
-        return [(member, told(answered)) for member, answered in answers]
+        refusals = [(member, answered) for member, answered in answers if "error" in answered]
+        assert not refusals, f"{op} refused by {refusals} of {asked}"
+        return answers
 
     def agree(self) -> None:
         """Compare what the members know of the epoch."""
@@ -174,6 +195,13 @@ class World:
             assert state["members"] == first["members"], member
             assert state["leaf"] == member.leaf, member
         assert first["members"] == sorted([member.leaf, member.name] for member in self.members)
+        if self.router is not None:
+            assert self.router.epoch == first["epoch"]
+            assert [[member.leaf, member.uri] for member in self.router.members()] == first["members"]
+
+    def epoch(self) -> int:
+        """The epoch that all are in."""
+        return self.members[0].ask("state")["epoch"]
 
     def agree_on_exports(self) -> None:
         """Compare what the members export, with several labels, contexts and lengths."""

@@ -13,6 +13,7 @@ import {
   createProposal,
   decodeMlsMessage,
   defaultCapabilities,
+  defaultExtensionTypes,
   defaultLifetime,
   encodeMlsMessage,
   generateKeyPackage,
@@ -25,6 +26,7 @@ import {
   mlsExporter,
   processPrivateMessage,
   processPublicMessage,
+  proposeAddExternal,
 } from "ts-mls"
 // Not exported by the package: a GroupInfo with extensions of our own choice beside the tree.
 import { createGroupInfoWithRatchetTree } from "ts-mls/createCommit.js"
@@ -67,7 +69,8 @@ function existing({ member }) {
 async function named(request) {
   if (!members.has(request.member)) {
     const suite = await suiteOf(request.suite ?? 1)
-    members.set(request.member, { suite, packages: [], psks: {}, state: undefined, staged: undefined })
+    const nothing = { packages: [], psks: {}, signatures: {}, state: undefined, staged: undefined }
+    members.set(request.member, { suite, ...nothing })
   }
   return members.get(request.member)
 }
@@ -78,16 +81,16 @@ function grouped(request) {
   return member
 }
 
-async function newPackage(member, name) {
+async function newPackage(member, name, suite = member.suite) {
   const credential = { credentialType: "basic", identity: new TextEncoder().encode(name) }
   const all = defaultCapabilities()
   const capabilities = { ...all, extensions: [...all.extensions, ...EXTENSIONS] }
-  const keys = member.signature
+  const keys = member.signatures[suite.name]
   const made =
     keys === undefined
-      ? await generateKeyPackage(credential, capabilities, defaultLifetime, [], member.suite)
-      : await generateKeyPackageWithKey(credential, capabilities, defaultLifetime, [], keys, member.suite)
-  member.signature = {
+      ? await generateKeyPackage(credential, capabilities, defaultLifetime, [], suite)
+      : await generateKeyPackageWithKey(credential, capabilities, defaultLifetime, [], keys, suite)
+  member.signatures[suite.name] = {
     signKey: made.privatePackage.signaturePrivateKey,
     publicKey: made.publicPackage.leafNode.signaturePublicKey,
   }
@@ -104,6 +107,42 @@ function pskOf(member, id) {
   if (member.psks[bytesToBase64(id)] === undefined) throw new Refused("psk", "this key is not known")
   const pskNonce = member.suite.rng.randomBytes(member.suite.kdf.size)
   return { proposalType: "psk", psk: { preSharedKeyId: { psktype: "external", pskId: id, pskNonce } } }
+}
+
+function resumption(member, usage, pskEpoch) {
+  const pskGroupId = member.state.groupContext.groupId
+  const pskNonce = member.suite.rng.randomBytes(member.suite.kdf.size)
+  return { proposalType: "psk", psk: { preSharedKeyId: { psktype: "resumption", usage, pskGroupId, pskEpoch, pskNonce } } }
+}
+
+function extensionOf([number, data]) {
+  const name = Object.keys(defaultExtensionTypes).find((key) => defaultExtensionTypes[key] === number)
+  return { extensionType: name ?? number, extensionData: octets(data) }
+}
+
+const encodeWelcome = (welcome) => hex(encodeMlsMessage({ welcome, wireformat: "mls_welcome", version }))
+
+function stage(member, made) {
+  const commit = hex(encodeMlsMessage(made.commit))
+  member.staged = { commit, state: made.newState }
+  return { commit, welcome: made.welcome === undefined ? "" : encodeWelcome(made.welcome) }
+}
+
+function enter(member, state, suite = member.suite) {
+  Object.assign(member, { state, suite, staged: undefined })
+  return { epoch: epochOf(state), leaf: state.privatePath.leafIndex }
+}
+
+// What branchGroup and reinitCreateNewGroup of ts-mls do, but with the tree in the Welcome.
+async function begin(request, usage, { groupId, extensions, suite }) {
+  const member = grouped(request)
+  const own = await newPackage(member, request.member, suite)
+  const state = await createGroup(groupId, own.publicPackage, own.privatePackage, extensions, suite)
+  const old = resumption(member, usage, member.state.groupContext.epoch)
+  const extraProposals = [...request.key_packages.map((one) => addOf(octets(one))), old]
+  const context = { state, cipherSuite: suite, pskIndex: makePskIndex(member.state, {}) }
+  const made = await createCommit(context, { extraProposals, wireAsPublicMessage: true, ratchetTreeExtension: true })
+  return { ...enter(member, made.newState, suite), welcome: encodeWelcome(made.welcome) }
 }
 
 async function propose(request, proposal) {
@@ -146,7 +185,7 @@ const epochOf = (state) => Number(state.groupContext.epoch)
 const operations = {
   async keypackage(request) {
     const member = await named(request)
-    const made = await newPackage(member, request.member)
+    const made = await newPackage(member, request.member, request.suite && (await suiteOf(request.suite)))
     member.packages.push(made)
     const message = { keyPackage: made.publicPackage, wireformat: "mls_key_package", version }
     return { key_package: hex(encodeMlsMessage(message)) }
@@ -179,26 +218,29 @@ const operations = {
       ...(request.remove ?? []).map(removeOf),
       ...(request.add ?? []).map((one) => addOf(octets(one))),
       ...(request.psk ?? []).map((id) => pskOf(member, octets(id))),
+      ...(request.resume ?? []).map((epoch) => resumption(member, "application", BigInt(epoch))),
     ]
+    if (request.extensions !== undefined) {
+      const extensions = request.extensions.map(extensionOf)
+      extraProposals.push({ proposalType: "group_context_extensions", groupContextExtensions: { extensions } })
+    }
     const context = { state: member.state, cipherSuite: member.suite, pskIndex: makePskIndex(member.state, member.psks) }
     const options = { extraProposals, wireAsPublicMessage: !request.private, ratchetTreeExtension: true }
-    const made = await createCommit(context, options)
-    const commit = hex(encodeMlsMessage(made.commit))
-    member.staged = { commit, state: made.newState }
-    const welcome = made.welcome && encodeMlsMessage({ welcome: made.welcome, wireformat: "mls_welcome", version })
-    return { commit, welcome: welcome === undefined ? "" : hex(welcome) }
+    return stage(member, await createCommit(context, options))
   },
 
   async join(request) {
     const member = existing(request)
     const { welcome } = decode(octets(request.welcome), "mls_welcome")
-    const psks = makePskIndex(undefined, member.psks)
-    let refusal = new Refused("request", "this member has no key package")
-    for (const own of member.packages) {
+    const old = request.continues ? grouped(request).state : undefined
+    const suite = await suiteOf(ciphersuites[welcome.cipherSuite])
+    const psks = makePskIndex(old, member.psks)
+    let refusal = new Refused("request", "this member has no key package of this suite")
+    for (const own of member.packages.filter((one) => one.publicPackage.cipherSuite === welcome.cipherSuite)) {
       try {
-        member.state = await joinGroup(welcome, own.publicPackage, own.privatePackage, psks, member.suite)
+        const state = await joinGroup(welcome, own.publicPackage, own.privatePackage, psks, suite, undefined, old)
         member.packages = member.packages.filter((other) => other !== own)
-        return { epoch: epochOf(member.state), leaf: member.state.privatePath.leafIndex }
+        return enter(member, state, suite)
       } catch (error) {
         refusal = error
       }
@@ -213,14 +255,39 @@ const operations = {
     const resync = request.replace !== undefined
     const suite = reading(member.suite, groupInfo)
     const made = await joinGroupExternal(groupInfo, own.publicPackage, own.privatePackage, resync, suite)
-    member.state = made.newState
-    member.staged = undefined
     const message = { publicMessage: made.publicMessage, wireformat: "mls_public_message", version }
-    return {
-      epoch: epochOf(member.state),
-      leaf: member.state.privatePath.leafIndex,
-      commit: hex(encodeMlsMessage(message)),
-    }
+    return { ...enter(member, made.newState), commit: hex(encodeMlsMessage(message)) }
+  },
+
+  async knock(request) {
+    const member = await named(request)
+    const { groupInfo } = decode(octets(request.group_info), "mls_group_info")
+    const own = await newPackage(member, request.member)
+    member.packages.push(own)
+    const asked = await proposeAddExternal(groupInfo, own.publicPackage, own.privatePackage, member.suite)
+    return { proposal: hex(encodeMlsMessage(asked)) }
+  },
+
+  async reinit(request) {
+    const member = grouped(request)
+    const { name } = await suiteOf(request.suite)
+    const { extensions } = member.state.groupContext
+    const reinit = { groupId: octets(request.group), version, cipherSuite: name, extensions }
+    const context = { state: member.state, cipherSuite: member.suite }
+    const options = { extraProposals: [{ proposalType: "reinit", reinit }], wireAsPublicMessage: true }
+    return stage(member, await createCommit(context, options))
+  },
+
+  async restart(request) {
+    const { kind, reinit } = grouped(request).state.groupActiveState
+    if (kind !== "suspendedPendingReinit") throw new Refused("request", "no ReInit was processed")
+    const suite = await suiteOf(ciphersuites[reinit.cipherSuite])
+    return begin(request, "reinit", { groupId: reinit.groupId, extensions: reinit.extensions, suite })
+  },
+
+  async branch(request) {
+    const { suite, state } = grouped(request)
+    return begin(request, "branch", { groupId: octets(request.group), extensions: state.groupContext.extensions, suite })
   },
 
   async encrypt(request) {
