@@ -282,7 +282,7 @@ def test_each_string_of_an_attachment_has_its_type(field: int) -> None:
 
 def test_four_levels_are_enough_and_five_too_many() -> None:
     assert decode(encode(saying(nested(4)))).part == nested(4)
-    with pytest.raises(content.TooDeep, match="^a part nested more than 4 levels deep at") as caught:
+    with pytest.raises(content.TooDeep, match=r"^a part nested more than 4 levels deep at") as caught:
         encode(saying(nested(5)))
     assert caught.value.steps == (6, 4, 1, 4, 1, 4, 1, 4, 0)
     deep: list[Any] = [1, "", 0]
@@ -300,7 +300,7 @@ def test_far_too_deep_is_refused_before_it_is_built() -> None:
 def test_a_thousand_and_twenty_four_parts_and_no_more() -> None:
     whole = MultiPart(Semantics.PROCESS_ALL, (text("a"),) * 1023)
     assert decode(encode(saying(whole))).part == whole
-    with pytest.raises(content.TooManyParts, match="^more than 1024 parts at"):
+    with pytest.raises(content.TooManyParts, match=r"^more than 1024 parts at"):
         encode(saying(MultiPart(Semantics.PROCESS_ALL, (text("a"),) * 1024)))
     halves = MultiPart(Semantics.PROCESS_ALL, (MultiPart(Semantics.PROCESS_ALL, (text("a"),) * 511),) * 2)
     with pytest.raises(content.TooManyParts) as caught:
