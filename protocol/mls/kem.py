@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from protocol.mls.codec import u16
-from protocol.mls.errors import DecodeError, DecryptionError, InputError
+from protocol.mls.errors import DecodeError, InputError
 
 HpkePrivate: TypeAlias = X25519PrivateKey | ec.EllipticCurvePrivateKey
 HpkePublic: TypeAlias = X25519PublicKey | ec.EllipticCurvePublicKey
@@ -60,9 +60,15 @@ class Dhkem(Enum):
             raise InputError(f"not a private key of {self.name}: {error}") from None
 
     def load_public(self, raw: bytes) -> HpkePublic:
-        """Load a public key: X25519's octets, or an uncompressed point on the curve."""
+        """Load a public key: X25519's octets, or an uncompressed point on the curve.
+
+        X25519's points of small order are refused: nothing can be sealed to them, so a member with such a key
+        would stop all others from committing.
+        """
         try:
             if self is Dhkem.X25519:
+                if int.from_bytes(raw, "little") & _X25519_MASK in _SMALL_ORDER:
+                    raise DecodeError("an X25519 public key of small order")
                 return X25519PublicKey.from_public_bytes(raw)
             return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[self], raw)
         except ValueError as error:
@@ -104,14 +110,11 @@ class Dhkem(Enum):
         return self._shared(dh, output + self.public_of(key))
 
     def _exchange(self, private: HpkePrivate, public: HpkePublic) -> bytes:
-        try:
-            if isinstance(private, X25519PrivateKey) and isinstance(public, X25519PublicKey):
-                return private.exchange(public)
-            assert isinstance(private, ec.EllipticCurvePrivateKey)  # noqa: S101 - both come from this KEM
-            assert isinstance(public, ec.EllipticCurvePublicKey)  # noqa: S101
-            return private.exchange(ec.ECDH(), public)
-        except ValueError:
-            raise DecryptionError("a Diffie-Hellman exchange with a weak public key") from None
+        if isinstance(private, X25519PrivateKey) and isinstance(public, X25519PublicKey):
+            return private.exchange(public)
+        assert isinstance(private, ec.EllipticCurvePrivateKey)  # noqa: S101 - both come from this KEM
+        assert isinstance(public, ec.EllipticCurvePublicKey)  # noqa: S101
+        return private.exchange(ec.ECDH(), public)
 
     def _shared(self, dh: bytes, context: bytes) -> bytes:
         prk = self._extract(b"", b"eae_prk", dh)
@@ -144,3 +147,18 @@ _HASHES = {Dhkem.P256: "sha256", Dhkem.P384: "sha384", Dhkem.P521: "sha512", Dhk
 _SHARED_SIZES = {Dhkem.P256: 32, Dhkem.P384: 48, Dhkem.P521: 64, Dhkem.X25519: 32}
 _PUBLIC_SIZES = {Dhkem.P256: 65, Dhkem.P384: 97, Dhkem.P521: 133, Dhkem.X25519: 32}
 _PRIVATE_SIZES = {Dhkem.P256: 32, Dhkem.P384: 48, Dhkem.P521: 66, Dhkem.X25519: 32}
+
+_P25519 = (1 << 255) - 19
+_X25519_MASK = (1 << 255) - 1
+_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
+        0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
+        _P25519 - 1,
+        _P25519,
+        _P25519 + 1,
+    }
+)
+"""The u-coordinates of small order, those that only look different modulo the prime included (RFC 7748)."""

@@ -16,11 +16,12 @@ def check_tree(tree: RatchetTree) -> None:
 
 
 def check_unmerged(tree: RatchetTree) -> None:
-    """Refuse unmerged leaves that are blank, foreign, doubled, or merged further down."""
+    """Refuse inner nodes without a usable key, or with unmerged leaves blank, foreign, doubled or merged below."""
     for place in range(1, len(tree.nodes), 2):
         node = tree.parent(place)
         if node is None:
             continue
+        node.public(tree.suite)
         if list(node.unmerged) != sorted(set(node.unmerged)):
             raise TreeError(f"the unmerged leaves of node {place} do not ascend")
         span = tm.leaf_span(place)

@@ -30,6 +30,7 @@ def check_key_package(suite: CipherSuite, package: KeyPackage, now: int | None) 
         raise KeyPackageError("a key package uses one key twice")
     package.verify(suite)
     leaf.verify(suite)
+    suite.kem.load_public(package.init_key)
     check_unique(package.extensions, "a key package")
     if now is not None and leaf.content.lifetime is not None:
         leaf.content.lifetime.check(now)
@@ -54,11 +55,12 @@ def check_source(leaf: LeafNode, source: LeafSource, previous: LeafNode | None) 
 
 
 def check_capabilities(suite: CipherSuite, leaf: LeafNode, extensions: Extensions) -> None:
-    """Refuse a leaf that lacks what itself or the group's extensions call for."""
+    """Refuse a leaf without a usable key, or that lacks what itself or the group's extensions call for."""
     content = leaf.content
     able = content.capabilities
     check_unique(content.extensions, "a leaf node")
     leg_of(content.extensions)
+    leaf.public(suite)
     if MLS10 not in able.versions or suite.id not in able.suites:
         raise CapabilityError(f"a leaf does not list protocol version {MLS10} and cipher suite {suite.id}")
     if content.credential.type not in able.credentials:

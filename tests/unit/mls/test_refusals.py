@@ -411,9 +411,11 @@ def test_an_external_join_for_another_epochs_key(pair):
     body = Commit((ExternalInit(bytes(31)),), real.body.path)
     with refuses(errors.DecodeError):
         bob.process(forge(alice, body, sender=NEW_MEMBER_COMMIT, key=joined.group.identity.key), now=NOW)
-    body = Commit((ExternalInit(bytes(32)),), real.body.path)
-    with refuses(errors.DecryptionError):
-        bob.process(forge(alice, body, sender=NEW_MEMBER_COMMIT, key=joined.group.identity.key), now=NOW)
+    other = alice.view.suite.kem.derive(b"another encapsulation")[1]
+    body = Commit((ExternalInit(other),), real.body.path)
+    forged = forge(alice, body, sender=NEW_MEMBER_COMMIT, key=joined.group.identity.key)
+    with refuses(errors.ConfirmationTagError):
+        bob.process(forged, now=NOW)
 
 
 def test_our_own_commit_comes_back(pair):
@@ -548,7 +550,7 @@ def test_a_path_with_a_leaf_made_for_something_else(pair):
     alice, bob = pair
 
     def wrong(body):
-        leaf = alice.identity.leaf(bytes(32), LeafSource.UPDATE, binding=(b"room", 0))
+        leaf = alice.identity.leaf(body.path.leaf.encryption_key, LeafSource.UPDATE, binding=(b"room", 0))
         return replace(body, path=replace(body.path, leaf=leaf))
 
     with refuses(errors.LeafError):
@@ -615,6 +617,20 @@ def test_a_welcome_for_a_key_package_that_has_expired(pair):
     with refuses(errors.LifetimeError):
         PublicGroup.create(staged.group_info, now=NOW + 91 * 86400)
     assert PublicGroup.create(staged.group_info, now=None).epoch == 2
+
+
+def test_a_member_to_whom_nobody_could_seal_anything(pair):
+    alice, bob = pair
+    carol = new_identity("c")
+    suite = carol.suite
+    leaf = carol.leaf(bytes(32), LeafSource.KEY_PACKAGE, lifetime=Lifetime(0, 1 << 40))
+    package = KeyPackage.signed(suite, carol.key, suite.kem.derive(b"init")[1], leaf, ())
+    for take in (bob, router_of(alice)):
+        with refuses(errors.DecodeError, "small order"):
+            take.process(forge(alice, Commit((Add(package),), None)), now=NOW)
+    package = KeyPackage.signed(suite, carol.key, bytes(32), new_bundle(carol).package.leaf, ())
+    with refuses(errors.DecodeError, "small order"):
+        stage(alice, add=[encode_message(package)])
 
 
 def test_a_lifetime_beyond_reason():
