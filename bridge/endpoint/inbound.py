@@ -17,7 +17,6 @@ import structlog
 from msgspec import Struct
 
 from adapters.contract import (
-    Acknowledge,
     Adapter,
     Alias,
     Conversation,
@@ -42,6 +41,7 @@ from bridge.endpoint.outbox import Batch, Outbox
 from bridge.endpoint.room import Room
 from bridge.endpoint.rooms import Rooms
 from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.taking import Seen, Taking, named_by, refers_to
 from bridge.router.contract import RouterUnavailable
 from protocol import status
 from protocol.content import Part, SinglePart, text
@@ -170,8 +170,8 @@ class Receiving:
         known = await self._known(events)
         refused = await self._strangers(events)
         receipts = [event for event in events if isinstance(event, Receipt)]
-        seen = await self._seen(receipts, known) if receipts else _Seen({}, {})
-        taking = _Taking(self._outbox.batch(), known, slow, refused, seen)
+        seen = await self._seen(receipts, known) if receipts else Seen({}, {})
+        taking = Taking(self._outbox.batch(), known, slow, refused, seen)
         for event in events:
             self._take(taking, event)
         if taking.batch.change:
@@ -185,16 +185,16 @@ class Receiving:
 
     async def _known(self, events: Sequence[Event]) -> dict[str, bytes]:
         """Look up every native id that is named; one that is being sent just now is waited for."""
-        known = dict(await self._ledger.natives(_named_by(events)))
+        known = dict(await self._ledger.natives(named_by(events)))
         here = {event.native_id for event in events if isinstance(event, Inbound)}
         late = set()
         for event in events:
-            missing = [native for native in _refers_to(event) if native not in known and native not in here]
+            missing = [native for native in refers_to(event) if native not in known and native not in here]
             room = self._rooms.of(event.conversation) if missing and not isinstance(event, Alias) else None
             if room is not None and room.uri not in late and await self._in_flight.landed(room.uri, _LANDING_S):
                 late.add(room.uri)
         if late:
-            known = dict(await self._ledger.natives(_named_by(events)))
+            known = dict(await self._ledger.natives(named_by(events)))
         return known
 
     async def _strangers(self, events: Iterable[Event]) -> Mapping[str, Refused]:
@@ -221,11 +221,11 @@ class Receiving:
                 refused[key] = Refused("unknown-conversation", "there is no such person on any network connected here")
         return refused
 
-    async def _seen(self, receipts: Sequence[Receipt], known: Mapping[str, bytes]) -> _Seen:
+    async def _seen(self, receipts: Sequence[Receipt], known: Mapping[str, bytes]) -> Seen:
         ids = {known[native] for receipt in receipts for native in receipt.native_ids if known.get(native)}
-        return _Seen(await self._ledger.messages(ids), dict(await self._ledger.states(ids)))
+        return Seen(await self._ledger.messages(ids), dict(await self._ledger.states(ids)))
 
-    def _take(self, taking: _Taking, event: Event) -> None:
+    def _take(self, taking: Taking, event: Event) -> None:
         match event:
             case Inbound():
                 taking.acknowledgements.append((event.acknowledge, self._take_message(taking, event)))
@@ -241,7 +241,7 @@ class Receiving:
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    def _take_message(self, taking: _Taking, event: Inbound) -> Refused | None:
+    def _take_message(self, taking: Taking, event: Inbound) -> Refused | None:
         """Put a message on its way, or say what is wrong with it."""
         key = event.conversation.key
         if event.native_id in taking.known:
@@ -270,7 +270,7 @@ class Receiving:
         self._metrics.count("refused", reason=refused.reason)
         return refused
 
-    def _room(self, taking: _Taking, event: Inbound) -> Room:
+    def _room(self, taking: Taking, event: Inbound) -> Room:
         sender = event.sender.address
         if isinstance(event.conversation, Direct) and sender != event.conversation.local:
             raise Refused("invalid", f"{sender} speaks in a conversation that is not theirs")
@@ -286,7 +286,7 @@ class Receiving:
             taking.unopened.append(room)
         return room
 
-    def _wait(self, taking: _Taking, event: Inbound) -> None:
+    def _wait(self, taking: Taking, event: Inbound) -> None:
         """Keep a message in the inbox, in its turn."""
         key = event.conversation.key
         stored = Stored(event.native_id, event.aliases, event.conversation, event.sender, event.message, event.sent_at)
@@ -417,7 +417,7 @@ class Receiving:
 
     # --- everything else ----------------------------------------------------------------------------------------------
 
-    def _take_receipt(self, taking: _Taking, event: Receipt) -> None:
+    def _take_receipt(self, taking: Taking, event: Receipt) -> None:
         """Tell the room how far its messages have come, unless it has been told."""
         room = self._rooms.of(event.conversation)
         to = _STATES.get(event.status)
@@ -457,7 +457,7 @@ class Receiving:
             ),
         )
 
-    def _take_alias(self, taking: _Taking, event: Alias) -> None:
+    def _take_alias(self, taking: Taking, event: Alias) -> None:
         mimi_id = taking.known.get(event.native_id) or self._aliases.note(event.native_id, event.alias)
         if mimi_id:
             taking.batch.change.natives.append(Native(event.alias, mimi_id))
@@ -465,52 +465,3 @@ class Receiving:
 
 
 _STATES = {Status.DELIVERED: State.DELIVERED, Status.READ: State.READ, Status.ERROR: State.FAILED}
-
-
-class _Seen(Struct):
-    """What the log knows of messages that receipts are about."""
-
-    messages: Mapping[bytes, MessageRow]
-    states: dict[tuple[bytes, str], State]
-
-
-class _Taking:
-    """One batch of events on its way into one transaction."""
-
-    def __init__(
-        self,
-        batch: Batch,
-        known: dict[str, bytes],
-        slow: set[str],
-        refused: Mapping[str, Refused],
-        seen: _Seen,
-    ) -> None:
-        self.batch = batch
-        self.known = known
-        self.slow = slow
-        self.refused = refused
-        self.seen = seen
-        self.acknowledgements: list[tuple[Acknowledge, Refused | None]] = []
-        self.unopened: list[Room] = []
-        self.waiting: list[str] = []
-
-
-def _refers_to(event: Event) -> Iterable[str]:
-    """The native ids of other messages that an event names."""
-    match event:
-        case Inbound():
-            return translate.references(event.message)
-        case Receipt():
-            return event.native_ids
-        case _:
-            return ()
-
-
-def _named_by(events: Iterable[Event]) -> set[str]:
-    """Every native id that a batch of events names."""
-    names: set[str] = set()
-    for event in events:
-        names.update(_refers_to(event))
-        if isinstance(event, Inbound | Alias):
-            names.add(event.native_id)
-    return names
