@@ -182,8 +182,15 @@ class Life:
         return (first, self.random.choice(others)) if first is not None and others else None
 
     def _spare(self, member: Member) -> bool:
-        """One of ours always stays: someone must be able to give a GroupInfo."""
-        return member.kind != OURS or len(self.world.of(OURS)) > 1
+        """One of ours always stays: someone must be able to give a GroupInfo.
+
+        Where ts-mls may be, the left half of the tree does not become empty (see ``test_limits``).
+        """
+        if member.kind == OURS and len(self.world.of(OURS)) == 1:
+            return False
+        left = [other.leaf for other in self.world.members if other is not member]
+        half = 2 ** max(left, default=0).bit_length() // 2
+        return TSMLS not in self.kinds or len(left) < 2 or min(left) < half
 
     def _missing(self) -> str:
         """The kind of the next newcomer: what the mix lacks, else any of it."""

@@ -59,6 +59,27 @@ def test_mls_rs_lets_a_removed_member_commit_where_nobody_follows(world):
     assert caught.value.code == "mls.wrong-epoch"
 
 
+def test_ts_mls_derives_one_secret_too_many_where_half_of_the_tree_is_empty(world):
+    """The root is then not in the filtered direct path, whose last secret gives the commit secret (section 7.4)."""
+    host = world.create(OURS)
+    gone, peer, author = world.invite(host, OURS, TSMLS, OURS)
+    made = author.ask("commit", remove=[host.leaf, gone.leaf])
+    with pytest.raises(Refused) as caught:
+        peer.ask("process", message=made["commit"])
+    assert "confirmation tag" in caught.value.text
+
+
+@pytest.mark.parametrize("author", [OURS, MLSRS])
+def test_mls_rs_and_ours_agree_where_half_of_the_tree_is_empty(world, author):
+    host = world.create(OURS)
+    gone, *_ = world.invite(host, OURS, MLSRS, OURS)
+    [author] = [member for member in world.of(author) if member.leaf > 1]
+    world.commit(author, remove=[host, gone])
+    for member in world.members:
+        world.commit(member)
+        world.say(member, b"only the right half")
+
+
 def test_ts_mls_commits_new_extensions_in_a_way_that_cannot_be_followed(world):
     """They call for a path (section 17.4), and it is sealed in the context of the new ones (section 12.4.1)."""
     author = world.create(TSMLS)

@@ -17,6 +17,7 @@ EVENTS = int(os.environ.get("RIALTO_INTEROP_EVENTS", "300"))
 MIXES = {
     "2 with ts-mls": [OURS, TSMLS],
     "2 with mls-rs": [OURS, MLSRS],
+    "5 with mls-rs": [OURS, MLSRS, OURS, MLSRS, MLSRS],
     "5": [OURS, TSMLS, MLSRS, TSMLS, MLSRS],
     "33": [OURS] * 27 + [MLSRS] * 5 + [TSMLS],
 }
