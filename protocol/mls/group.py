@@ -157,6 +157,7 @@ class Group:
         replace: int | None = None,
         psk_ids: Sequence[PskId] = (),
         psks: GivenPsks | None = None,
+        departures: Sequence[bytes] = (),
         tree: bytes | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
         now: int,
@@ -164,7 +165,8 @@ class Group:
     ) -> ExternalJoin:
         """Join by an external commit on a current GroupInfo (section 12.4.3.2).
 
-        ``replace`` is the leaf of a former self to be removed by the same commit.
+        ``replace`` is the leaf of a former self to be removed by the same commit; ``departures`` are members'
+        SelfRemove proposals (MLSMessages) of this epoch, to be committed with it.
         """
         info = joining.group_info_of(group_info)
         view = joining.open_group_info(info, tree)
@@ -178,7 +180,8 @@ class Group:
         key = decode(external, lambda reader: reader.vec())
         shared, output = suite.kem.encapsulate(key, random(suite.hash_size))
         init = suite.export_secret(shared, b"MLS 1.0 external init secret", suite.hash_size)
-        plan = plan_external(output, replace, psk_ids, gather(psks), view.aad.join(None, b""))
+        known = gather(psks)
+        plan = plan_external(view, output, known, replace=replace, psk_ids=psk_ids, departures=departures)
         made = make(Base(view, identity, init, {}, None), plan, now=now, random=random)
         following = made.next
         assert following.tree is not None  # noqa: S101 - just made

@@ -9,7 +9,16 @@ from msgspec import Struct
 from protocol.mls.committing import Plan
 from protocol.mls.errors import InputError, MlsError
 from protocol.mls.extensions import Extension, Extensions
-from protocol.mls.messages import NEW_MEMBER_COMMIT, Authenticated, Sender, SenderType, WireFormat, key_package_of
+from protocol.mls.messages import (
+    NEW_MEMBER_COMMIT,
+    Authenticated,
+    PublicMessage,
+    Sender,
+    SenderType,
+    WireFormat,
+    key_package_of,
+    read_message,
+)
 from protocol.mls.proposals import (
     Add,
     AppDataUpdate,
@@ -94,14 +103,35 @@ def _valid(view: View, sender: Sender, pending: list[Entry], fresh: list[Entry],
     return kept
 
 
-def plan_external(kem_output: bytes, replace: int | None, psk_ids: Sequence[PskId], psks: Psks, aad: bytes) -> Plan:
+def plan_external(
+    view: View,
+    kem_output: bytes,
+    psks: Psks,
+    *,
+    replace: int | None,
+    psk_ids: Sequence[PskId],
+    departures: Sequence[bytes],
+) -> Plan:
     """Plan the commit by which someone joins without invitation."""
     proposals: list[Proposal] = [ExternalInit(kem_output)]
     if replace is not None:
         proposals.append(Remove(replace))
     proposals += [PreSharedKey(psk) for psk in psk_ids]
-    items = [(Item(one, NEW_MEMBER_COMMIT, inline=True), None) for one in proposals]
-    return Plan(items, psks, path=True, authenticated_data=aad)
+    items: list[Entry] = [(Item(one, NEW_MEMBER_COMMIT, inline=True), None) for one in proposals]
+    items += [_departure(view, message) for message in departures]
+    return Plan(items, psks, path=True, authenticated_data=view.aad.join(None, b""))
+
+
+def _departure(view: View, message: bytes) -> Entry:
+    """Check a member's proposal as far as one can from outside, and refer to it."""
+    decoded = read_message(message)
+    if not isinstance(decoded, PublicMessage):
+        raise InputError("a departure is a proposal in a public message")
+    authenticated = decoded.authenticated
+    view.check_place(authenticated.content)
+    view.verify(authenticated)
+    ref = view.remember(authenticated, None)
+    return _item(authenticated), ref
 
 
 def _fresh(intent: Intent) -> list[Proposal]:

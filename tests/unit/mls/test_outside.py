@@ -476,3 +476,29 @@ def test_pending_proposals_are_bounded(monkeypatch):
     bob.process(alice.propose(SelfRemove(), random=os.urandom), now=NOW)
     with pytest.raises(ProposalError, match="most"):
         alice.propose(SelfRemove(), random=os.urandom)
+
+
+def test_a_joiner_sees_out_those_who_want_to_leave():
+    alice, bob, carol = new_members("a", "b", "c")
+    router = router_of(alice)
+    wish = bob.propose(SelfRemove(), random=os.urandom)
+    for take in (alice, carol, router):
+        take.process(wish, now=NOW)
+    info = alice.group_info(random=os.urandom)
+    joined = Group.join_external(new_identity("d"), info, departures=[wish], now=NOW, random=os.urandom)
+    change = router.process(joined.commit, now=NOW)
+    assert [member.leaf for member in change.removed] == [1]
+    for group in (alice, carol):
+        group.process(joined.commit, now=NOW)
+    agree(alice, carol, joined.group)
+    assert joined.group.own_leaf == 1
+    assert bob.process(joined.commit, now=NOW).left
+    hidden = carol.propose(SelfRemove(), random=os.urandom, private=True)
+    with pytest.raises(InputError):
+        Group.join_external(
+            new_identity("e"),
+            alice.group_info(random=os.urandom),
+            departures=[hidden],
+            now=NOW,
+            random=os.urandom,
+        )
