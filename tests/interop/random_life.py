@@ -22,6 +22,7 @@ WEIGHTS = {
     "swap": 5,
     "race": 6,
     "key": 3,
+    "hide": 4,
     "reload": 6,
 }
 
@@ -68,6 +69,15 @@ class Life:
 
     def update(self) -> bool:
         self.world.commit(self._anyone())
+        return True
+
+    def hide(self) -> bool:
+        """A commit in a PrivateMessage: the router cannot follow, and takes up again from a GroupInfo."""
+        if not self.world.of(OURS, TSMLS):
+            return False
+        self.world.router = None
+        self.world.commit(self._anyone(OURS, TSMLS), private=True)
+        self.world.watch(self._anyone(OURS))
         return True
 
     def invite(self) -> bool:
