@@ -79,7 +79,7 @@ class Xmpp:
         self._life: list[asyncio.Task[None]] = []  # what runs while the stream is up
         self._archive = Archive(self._link)
         self._services = Services(self._link, self._config)
-        self._sent_log = SentLog(self._link, self._archive, account.store)
+        self._sent_log = SentLog(self._link, self._archive, account.store, account.now)
         self._files = Files(self._link, limit=self._config.max_file_bytes, hosts=self._config.media_hosts)
         self._contacts = Contacts(self._link, account.store)
         recall, reactions = Recall(), Reactions(account.store)
@@ -161,6 +161,12 @@ class Xmpp:
                 return
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
+    def _log_is_broken(self) -> None:
+        """A line came back: somebody put us out of the room, or destroyed it. Send nothing until it is open again."""
+        log.error("the log of what was sent was lost; opening it again")
+        self._sent_log.close()
+        self._life.append(asyncio.create_task(self._look_around(), name="xmpp services"))
+
     def _enter_rooms(self) -> None:
         for room in self._rooms.values():
             self._life.append(asyncio.create_task(room.stay(self._config.self_ping_seconds), name=room.place.jid))
@@ -182,7 +188,10 @@ class Xmpp:
         if room is not None and stanza.get("type") == "groupchat":
             if stanza.get("to") == room.listener:
                 room.message(stanza)  # the puppets hear it too; one is enough
-        elif sender != self._sent_log.room and stanza.find(xml.q(_PRIVILEGE, "privilege")) is None:
+        elif self._sent_log.holds(sender):
+            if stanza.get("type") == "error" and self._sent_log.usable:
+                self._log_is_broken()
+        elif stanza.find(xml.q(_PRIVILEGE, "privilege")) is None:
             self._queue(stanza)
 
     def _take_presence(self, stanza: Element) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from adapters.xmpp import codec, xml
 from adapters.xmpp.link import Link
 
-PAGE = 200
+PAGE = 500
 
 
 class Archived(Struct, frozen=True):
@@ -74,6 +74,14 @@ class Archive:
         """Return the message with this archive id, None if there is none. Raises like ``after``."""
         page, _ = await self._page(room, asker, ids=archive_id)
         return next((each for each in page if each.id == archive_id), None)
+
+    async def size(self, room: str, asker: str) -> int:
+        """Return how many messages the archive holds, as far as it says (0 otherwise). Raises like ``after``."""
+        iq = xml.stanza(xml.IQ, type="set", from_=asker, to=room)
+        xml.child(xml.child(xml.child(iq, xml.MAM, "query"), xml.RSM, "set"), xml.RSM, "max", "0")
+        answer = await self._link.request(iq)
+        count = answer.findtext(f"{{{xml.MAM}}}fin/{{{xml.RSM}}}set/{{{xml.RSM}}}count") or ""
+        return int(count) if count.isdecimal() else 0
 
     async def _page(
         self,

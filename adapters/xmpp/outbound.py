@@ -28,11 +28,13 @@ from adapters.xmpp.muc import RoomSession
 from adapters.xmpp.names import Chat, Place, Room
 from adapters.xmpp.reactions import Held, Reactions
 from adapters.xmpp.recall import Recall
-from adapters.xmpp.sentlog import SLACK_MS, SentLog
+from adapters.xmpp.sentlog import SentLog
 from protocol.content import Disposition, ExternalPart, NullPart, SinglePart
 
 MAX_STANZA_BYTES = 256 * 1024
 """Servers end the whole stream for a stanza that is too large (512 KiB in Prosody): refuse it before."""
+ARCHIVE_SLACK_MS = 10 * 60_000
+"""How much earlier than its first attempt a message is looked for in a room's archive: clocks differ."""
 LATE_MS = 60_000
 """A message that is delivered later than this says when it was sent."""
 
@@ -94,7 +96,7 @@ class Outbox:
             session = self._rooms[place.jid]
             if not session.entered:
                 raise Retry("the room is not entered yet")
-            found = await session.find(key, delivery.at - SLACK_MS)
+            found = await session.find(key, delivery.at - ARCHIVE_SLACK_MS)
         except StanzaError as error:
             raise Unsure(f"the archive does not answer: {error}") from error
         except LinkLost as error:

@@ -79,6 +79,35 @@ async def test_after_a_crash_it_is_known_what_went_out(own_prosody: Prosody, hos
     assert await host.adapter.reconcile(host.delivery(way, ROMEO, "And this?"), "key-never") is None
 
 
+async def test_the_log_goes_on_in_a_new_room_and_is_read_across_rooms(
+    own_prosody: Prosody, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.xmpp.sentlog.VOLUME_LINES", 20)
+    juliet = chat(own_prosody.register("juliet", "secret"))
+    await ready(host)
+    for number in range(30):
+        await host.say(juliet, ROMEO, f"{number}", key=f"volume-{number}")
+        await asyncio.sleep(0.01)
+    await until(lambda: host.adapter._sent_log._volume.number >= 2)
+    await host.stop()
+    await host.start()
+    await ready(host)
+    for number in (0, 15, 29):
+        assert await host.adapter.reconcile(host.delivery(juliet, ROMEO, f"{number}"), f"volume-{number}")
+    assert await host.adapter.reconcile(host.delivery(juliet, ROMEO, "30"), "volume-30") is None
+
+
+async def test_a_log_that_somebody_destroyed_is_made_again_before_anything_is_sent(
+    own_prosody: Prosody, host: Host
+) -> None:
+    juliet = chat(own_prosody.register("juliet", "secret"))
+    await ready(host)
+    await host.adapter._sent_log._destroy(0)
+    await host.say(juliet, ROMEO, "this line is lost", key="lost-1")
+    await host.say(juliet, ROMEO, "this one is not", key="kept-1")
+    assert await host.adapter.reconcile(host.delivery(juliet, ROMEO, "this one is not"), "kept-1")
+
+
 async def test_without_a_log_it_is_honestly_unsure(own_prosody: Prosody) -> None:
     host = Host(config(own_prosody, sent_log="off"))
     await host.start()
