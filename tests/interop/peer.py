@@ -54,7 +54,23 @@ suite?                                  process; the joiner is in the new epoch 
 ``forget``                              (nothing). Forgets the member and all its keys.
 ======================================= ======================================================================
 
-Key packages, welcomes, group infos and all messages are whole MLSMessage structures.
+A question mark marks what may be left out. ``member`` and ``label`` are text; ``suite``, ``leaf``, ``replace``,
+``epoch``, ``length`` and ``resume`` numbers; ``private``, ``path``, ``continues``, ``left`` and ``group_info`` of a
+``state`` request true or false; everything else octets. Key packages, welcomes, group infos and all messages are
+whole MLSMessage structures. For example, shortened::
+
+    {"op": "create", "member": "anna", "group": "726f6f6d"}
+    {"epoch": 0}
+    {"op": "keypackage", "member": "bert"}
+    {"key_package": "000100050001..."}
+    {"op": "commit", "member": "anna", "add": ["000100050001..."]}
+    {"commit": "0001000104726f6f6d...", "welcome": "000100030001..."}
+    {"op": "process", "member": "anna", "message": "0001000104726f6f6d..."}
+    {"kind": "commit", "epoch": 1, "left": false}
+    {"op": "join", "member": "bert", "welcome": "000100030001..."}
+    {"epoch": 1, "leaf": 1}
+    {"op": "join", "member": "carl", "welcome": "000100030001..."}
+    {"error": "request", "text": "no member 'carl' here"}
 """
 
 from __future__ import annotations

@@ -225,6 +225,16 @@ def test_a_proposal_to_remove_is_committed_by_the_other(world, pair, other):
     world.say(author, b"two again")
 
 
+@pytest.mark.parametrize(("actor", "other"), [*WITH_TSMLS, (OURS, MLSRS)])
+def test_proposals_hidden_in_private_messages(world, pair, other):
+    author, guest = pair
+    [third], fourth = world.invite(author, OURS), world.newcomer(other)
+    world.propose(author, "remove", leaf=third.leaf, private=True)
+    world.propose(author, "add", key_package=world.key_package(fourth), private=True)
+    world.commit(guest, dropped=[third], invited=[fourth])
+    world.say(fourth, b"nobody saw me coming")
+
+
 @pytest.mark.parametrize("committer", [TSMLS, MLSRS])
 @pytest.mark.parametrize("private", [False, True])
 def test_our_proposal_of_new_keys_is_committed_by_the_other(world, committer, private):
