@@ -12,7 +12,7 @@ import pytest
 
 from tests.interop.mlsrs import RustDesk
 from tests.interop.ours import OurDesk
-from tests.interop.process import Inside, Program
+from tests.interop.process import Inside, Peer, Program
 from tests.interop.world import MLSRS, OURS, TSMLS, World
 
 FOLDER = Path(__file__).parent / "tsmls"
@@ -28,24 +28,33 @@ def _installed() -> bool:
     )
 
 
-@pytest.fixture(scope="session")
-def tsmls():
+def _start_tsmls() -> Program:
     """ts-mls in a node process of its own, installed if it is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.skip("node and npm are needed for ts-mls, and one of them is not installed")
+        pytest.skip("ts-mls needs node and npm, and one of them is not installed")
     if not _installed():
         command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund"]
         subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, timeout=300)
-    program = Program([node, "peer.mjs"], cwd=FOLDER)
-    yield program
-    program.close()
+    return Program([node, "peer.mjs"], cwd=FOLDER)
+
+
+class Peers(dict[str, Peer]):
+    """All three implementations; ts-mls starts when it is first wanted."""
+
+    def __missing__(self, kind: str) -> Peer:
+        if kind != TSMLS:
+            raise KeyError(kind)
+        self[kind] = _start_tsmls()
+        return self[kind]
 
 
 @pytest.fixture(scope="session")
-def peers(tsmls):
-    """All three implementations."""
-    return {OURS: Inside(OurDesk()), TSMLS: tsmls, MLSRS: Inside(RustDesk())}
+def peers():
+    known = Peers({OURS: Inside(OurDesk()), MLSRS: Inside(RustDesk())})
+    yield known
+    for peer in known.values():
+        peer.close()
 
 
 @pytest.fixture
