@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from protocol.mls import RequiredCapabilities
+from protocol.leg import LegClass
+from protocol.mls import Identity, RequiredCapabilities, external_proposal
+from protocol.mls.extensions import ExtensionType
+from protocol.mls.proposals import Remove
+from protocol.mls.view import ExternalSender, encode_external_senders
 from tests.interop.lines import Refused
 from tests.interop.world import MLSRS, OURS, TSMLS
 
@@ -93,7 +99,40 @@ def test_ts_mls_commits_new_extensions_in_a_way_that_cannot_be_followed(world):
         world.propose(guest, "update")  # makes ts-mls add a path
 
 
-def test_the_wheel_of_mls_rs_cannot_tell_of_one_who_knocks(world):
+@pytest.fixture
+def hub():
+    """A service outside the group, and the extension by which a group takes its proposals."""
+    identity = Identity.generate("hub", leg=LegClass.OPERATOR, random=os.urandom)
+    data = encode_external_senders([ExternalSender(identity.public, identity.credential)])
+    return identity, [int(ExtensionType.EXTERNAL_SENDERS), data.hex()]
+
+
+def test_ts_mls_reads_one_external_sender_where_a_list_of_them_stands(world, hub):
+    """The extension is a vector of senders (section 12.1.8.1): a group that has it keeps ts-mls out."""
+    host = world.create(OURS)
+    [guest] = world.invite(host, TSMLS)
+    made = host.ask("commit", extensions=[hub[1]])
+    with pytest.raises(Refused) as caught:
+        guest.ask("process", message=made["commit"])
+    assert "external_senders" in caught.value.text
+
+
+def test_mls_rs_takes_an_external_sender_but_its_wheel_breaks_on_what_it_proposes(world, hub):
+    identity, extension = hub
+    host = world.create(OURS)
+    [guest] = world.invite(host, MLSRS)
+    world.commit(host, extensions=[extension])
+    world.commit(guest)
+    group, epoch = f"room of {host.name}".encode(), world.epoch()
+    asked = external_proposal(identity, 0, Remove(guest.leaf), group_id=group, epoch=epoch).hex()
+    assert host.ask("process", message=asked)["kind"] == "proposal"
+    with pytest.raises(Refused) as caught:
+        guest.ask("process", message=asked)
+    assert caught.value.code == "mls-rs.panic"
+
+
+def test_the_wheel_of_mls_rs_breaks_on_one_who_knocks(world):
+    """It panics when it shall describe the proposal, and that member is lost with it."""
     host = world.create(OURS)
     [guest] = world.invite(host, MLSRS)
     asked = world.newcomer(OURS).ask("knock", group_info=host.ask("state", group_info=True)["group_info"])
