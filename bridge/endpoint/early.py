@@ -57,12 +57,18 @@ class InFlight:
         if landed is not None:
             landed.set()
 
-    async def landed(self, room: str, timeout: float) -> bool:  # noqa: ASYNC109 - an answer, not an error
-        """Wait for the send that is under way in a room; return whether there was one, and it has ended in time."""
-        landed = self._landed.get(room)
-        if landed is None:
-            return False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await landed.wait()
-        return landed.is_set()
+    def under_way(self, room: str) -> asyncio.Event | None:
+        """Return what will be set when the send that is under way in a room has landed, or None if there is none.
+
+        To be asked before the id map is: a send may land while that is being read, too late to be found and too early
+        to be waited for.
+        """
+        return self._landed.get(room)
+
+
+async def landed(send: asyncio.Event, timeout: float) -> bool:  # noqa: ASYNC109 - an answer, not an error
+    """Wait for a send; return whether it has landed in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await send.wait()
+    return send.is_set()

@@ -33,7 +33,7 @@ from adapters.contract import (
 from bridge.directory import Directory
 from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments, MediaFailure, has_files
-from bridge.endpoint.early import EarlyAliases, InFlight
+from bridge.endpoint.early import EarlyAliases, InFlight, landed
 from bridge.endpoint.keys import ENDPOINT, Keys
 from bridge.endpoint.ledger import InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
 from bridge.endpoint.metrics import Metrics
@@ -185,17 +185,27 @@ class Receiving:
 
     async def _known(self, events: Sequence[Event]) -> dict[str, bytes]:
         """Look up every native id that is named; one that is being sent just now is waited for."""
+        sends = self._sends(events)
         known = dict(await self._ledger.natives(named_by(events)))
         here = {event.native_id for event in events if isinstance(event, Inbound)}
-        late = set()
-        for event in events:
-            missing = [native for native in refers_to(event) if native not in known and native not in here]
-            room = self._rooms.of(event.conversation) if missing and not isinstance(event, Alias) else None
-            if room is not None and room.uri not in late and await self._in_flight.landed(room.uri, _LANDING_S):
-                late.add(room.uri)
-        if late:
+        late = [
+            send
+            for event, send in sends
+            if any(native not in known and native not in here for native in refers_to(event))
+        ]
+        if late and any([await landed(send, _LANDING_S) for send in dict.fromkeys(late)]):
             known = dict(await self._ledger.natives(named_by(events)))
         return known
+
+    def _sends(self, events: Iterable[Event]) -> list[tuple[Event, asyncio.Event]]:
+        """Find the events that may refer to what is being sent in their room just now, each with that send."""
+        found = []
+        for event in events:
+            room = self._rooms.of(event.conversation) if isinstance(event, Inbound | Receipt) else None
+            send = None if room is None else self._in_flight.under_way(room.uri)
+            if send is not None:
+                found.append((event, send))
+        return found
 
     async def _strangers(self, events: Iterable[Event]) -> Mapping[str, Refused]:
         """Find the conversations in which nobody could be reached; those with a room are not asked about."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 
 import pytest
 
-from adapters.contract import Direct, Message
+from adapters.contract import Delivery, Direct, Message, Sent
+from bridge.endpoint.sealing import Sealer
+from bridge.endpoint.sql_ledger import SqlLedger
 from protocol.content import Disposition, NullPart, text
 from protocol.status import Status
+from tests.unit.endpoint.fake_adapter import FakeAdapter
 from tests.unit.endpoint.house import House, until
 
 
@@ -100,6 +104,56 @@ async def test_an_alias_names_the_same_message(house: House, here: Direct, there
         sky.say(there, Message(text("answer"), in_reply_to=named), native_id)
     await until(lambda: len(sea.taken) == 2)
     assert [taken.message.in_reply_to for taken in sea.taken] == ["m1", "m2"]
+
+
+class SlowReading(SqlLedger):
+    """A ledger whose answers about native ids arrive late: what they say may be out of date by then."""
+
+    asked: asyncio.Event
+    tell: asyncio.Event
+
+    async def natives(self, native_ids: Iterable[str]) -> Mapping[str, bytes]:
+        found = await super().natives(native_ids)
+        self.asked.set()
+        await self.tell.wait()
+        return found
+
+
+async def test_a_reaction_to_what_lands_while_its_name_is_looked_up_finds_it(
+    house: House, here: Direct, there: Direct
+) -> None:
+    """The network has taken a message and says so only after it was reacted to: the two run side by side."""
+    ledgers: list[SlowReading] = []
+
+    async def open_ledger(url: str, sealer: Sealer) -> SqlLedger:
+        ledger = await SlowReading.open(url, sealer)
+        assert isinstance(ledger, SlowReading)
+        ledger.asked, ledger.tell = asyncio.Event(), asyncio.Event()
+        ledgers.append(ledger)
+        return ledger
+
+    returned = asyncio.Event()
+
+    class Answering(FakeAdapter):
+        async def take(self, delivery: Delivery, key: str) -> Sent:
+            sent = await super().take(delivery, key)
+            await returned.wait()
+            return sent
+
+    await house.start("sea")
+    sea, sky = house.networks["sea"], house.networks["sky"]
+    await house.make("sky", Answering(sky), open_ledger=open_ledger).start()
+    sea.say(here, "one", "m1")
+    await until(lambda: sky.taken)
+    reaction = text("👍", disposition=Disposition.REACTION)
+    sky.say(there, Message(reaction, in_reply_to=sky.taken[0].native_id), "n1")
+    await ledgers[0].asked.wait()  # and does not find it
+    returned.set()
+    await until(lambda: sea.reports)  # the send has landed, and its name is in the ledger
+    ledgers[0].tell.set()
+    await until(lambda: sea.taken or sky.refused)
+    assert not sky.refused
+    assert sea.taken[0].message.in_reply_to == "m1"
 
 
 async def test_a_message_that_the_network_repeats_is_taken_once(house: House, here: Direct) -> None:

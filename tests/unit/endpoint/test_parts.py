@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Direct, Inbound, Message, Profile
 from bridge.endpoint import EndpointSettings, RetryLimits, retry, translate
-from bridge.endpoint.early import EarlyAliases, InFlight
+from bridge.endpoint.early import EarlyAliases, InFlight, landed
 from bridge.endpoint.keys import Keys
 from bridge.endpoint.pace import Pace, Stopping
 from bridge.endpoint.room import describe, description
@@ -83,13 +83,17 @@ def test_early_names_are_not_kept_for_ever() -> None:
 
 async def test_a_send_under_way_is_waited_for_but_not_for_ever() -> None:
     in_flight = InFlight()
-    assert not await in_flight.landed("room", 1)
+    assert in_flight.under_way("room") is None
     in_flight.begin("room")
-    assert not await in_flight.landed("room", 0.01)
-    waiting = asyncio.create_task(in_flight.landed("room", 5))
+    send = in_flight.under_way("room")
+    assert send is not None
+    assert not await landed(send, 0.01)
+    waiting = asyncio.create_task(landed(send, 5))
     await asyncio.sleep(0)
     in_flight.end("room")
     assert await waiting
+    assert in_flight.under_way("room") is None
+    assert await landed(send, 0)  # who asked before it landed is still told that it has
 
 
 async def test_identity_and_secret_outlive_a_restart(tmp_path: Path) -> None:
