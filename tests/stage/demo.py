@@ -27,7 +27,7 @@ from tests.stage.world import ENDPOINTS, World
 
 PLAYS = Path(__file__).resolve().parents[1] / "scenarios" / "plays"
 SCENE = ("01-balcony.play", "02-shop.play")
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class Failed(Exception):
@@ -68,7 +68,7 @@ async def play(world: World) -> list[str]:
     for name in SCENE:
         await stage.perform((PLAYS / name).read_text())
     assert any(thing.did is Did.SAY for thing in world.people["Romeo"].noticed)
-    return sorted(set(said))
+    return list(dict.fromkeys(said))
 
 
 def show_rooms(world: World) -> None:
@@ -91,7 +91,7 @@ def prove(world: World, said: list[str]) -> None:
     console.print("\n[bold]The proof[/]")
     data = world.folder / "data"
     shown = _newest_record(data / "router.db")
-    console.print("  what Romeo's network carried last:", said[-1], markup=False)
+    console.print("  what was said last:", said[-1], markup=False)
     console.print("  what the router holds of its newest message:", markup=False)
     for key, value in shown.items():
         text = value[:48].hex() + f"... ({len(value)} octets)" if isinstance(value, bytes) else str(value)
