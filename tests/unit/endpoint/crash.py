@@ -8,6 +8,7 @@ that was made but not noticed, a message that the network took but whose answer 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -23,18 +24,24 @@ T = TypeVar("T")
 
 
 class Fuse:
-    """Blows at its ``at``-th instant; ``where`` then says which that was."""
+    """Blows at the ``at``-th instant, of those of the kind ``only`` if that is given; ``where`` then says which it was.
 
-    def __init__(self, at: int) -> None:
+    ``passed`` counts the instants of each kind that went by.
+    """
+
+    def __init__(self, at: int, only: str = "") -> None:
         self.left = at
+        self.only = only
         self.where = ""
         self.blown = asyncio.Event()
+        self.passed: Counter[str] = Counter()
 
     def dies(self, where: str) -> bool:
         """Count one instant; say whether the endpoint is dead."""
         if self.blown.is_set():
             return True
-        self.left -= 1
+        self.passed[where] += 1
+        self.left -= self.only in ("", where)
         if self.left == 0:
             self.where = where
             self.blown.set()
