@@ -170,7 +170,9 @@ def _path_keys(tree: RatchetTree, own: int, signer: int, path_secret: bytes | No
     """Derive the private keys above us from the path secret that the Welcome gave."""
     if path_secret is None:
         return {}
-    place = next(place for place in tm.direct_path(2 * own, tree.size) if tm.below(2 * signer, place))
+    place = next((place for place in tm.direct_path(2 * own, tree.size) if tm.below(2 * signer, place)), None)
+    if place is None:
+        raise WelcomeError("a path secret in a group of one")
     above = [where for where in (place, *tm.direct_path(place, tree.size)) if tree.nodes[where] is not None]
     if not above or above[0] != place:
         raise WelcomeError("a path secret for a node that is blank")

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from protocol.mls import treemath as tm
 from protocol.mls.codec import u16, u32, varint, vec
-from protocol.mls.errors import GenerationError, ReplayError
+from protocol.mls.errors import GenerationError, ReplayError, StateError
 from protocol.mls.suites import CipherSuite
 
 MAX_FORWARD = 1000
@@ -111,13 +111,17 @@ class SecretTree:
     def load(self, name: str, value: bytes) -> None:
         """Take one record back from storage; skipped keys come after their ratchets."""
         kind, _, rest = name.split("/", 2)
+        suite = self._suite
+        size = suite.key_size
+        expected = {"t": suite.hash_size, "r": 4 + suite.hash_size, "s": size + suite.nonce_size}[kind]
+        if len(value) != expected:
+            raise StateError(f"{len(value)} octets in record {name}, which has {expected}")
         if kind == "t":
             self._nodes[int(rest)] = value
         elif kind == "r":
             self._ratchets[rest] = Ratchet(int.from_bytes(value[:4], "big"), value[4:])
         else:
             owner, generation = rest.rsplit("/", 1)
-            size = self._suite.key_size
             self._ratchets[owner].skipped[int(generation)] = (value[:size], value[size:])
 
     def records(self) -> Iterator[str]:
@@ -158,7 +162,7 @@ class SecretTree:
             if known is None:
                 raise ReplayError(f"generation {generation} of leaf {leaf} was used or given up")
             return Opened(*known, ratchet, name, generation, b"", {})
-        if ahead > MAX_FORWARD:
+        if ahead > MAX_FORWARD or generation > _LAST_GENERATION:
             raise GenerationError(f"generation {generation} of leaf {leaf} is {ahead} ahead")
         secret, skipped = ratchet.secret, {}
         for between in range(ratchet.generation, generation):
@@ -197,7 +201,9 @@ class SecretTree:
         """Derive a leaf's two ratchets from the nearest secret above it, deleting what was expanded."""
         place = 2 * leaf
         above = [place, *tm.direct_path(place, self._leaves)]
-        have = next(i for i, node in enumerate(above) if node in self._nodes)
+        have = next((i for i, node in enumerate(above) if node in self._nodes), None)
+        if have is None:
+            raise StateError(f"the records lack what the keys of leaf {leaf} come from")
         suite = self._suite
         for node in reversed(above[1 : have + 1]):
             secret = self._drop_node(node)

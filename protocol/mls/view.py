@@ -80,6 +80,9 @@ from protocol.mls.validation import (
 MAX_PROPOSALS = 1024
 """How many proposals are kept in one epoch."""
 
+LAST_EPOCH = (1 << 64) - 1
+"""The last epoch that has a number."""
+
 
 class ExternalSender(Struct, frozen=True):
     """Someone outside the group whose proposals it accepts (section 12.1.8.1)."""
@@ -288,6 +291,8 @@ class View:
     def next_context(self, applied: Applied, transcript: bytes) -> GroupContext:
         """Describe the next epoch as far as it is known."""
         now = self.context
+        if now.epoch == LAST_EPOCH:
+            raise WrongEpochError("this epoch is the last that has a number")
         return GroupContext(
             now.suite_id,
             now.group_id,
