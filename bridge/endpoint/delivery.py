@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+from msgspec import structs
 
 from bridge.endpoint.carrier import Carrier
 from bridge.endpoint.early import InFlight
 from bridge.endpoint.errors import EndpointError
-from bridge.endpoint.ledger import DeliveryKind, DeliveryRow, Ledger
+from bridge.endpoint.ledger import Change, DeliveryKind, DeliveryRow, Ledger
 from bridge.endpoint.pace import Pace, Stopping
 from bridge.endpoint.reports import Reports
 from bridge.endpoint.room import Room
@@ -54,6 +55,11 @@ class Deliveries:
         self._places = asyncio.Semaphore(settings.parallel)
         self._stopping = False
 
+    async def load(self) -> None:
+        """See what the last run left behind."""
+        for uri in await self._ledger.delivery_rooms():
+            self._in_flight.begin(uri)  # its head may have been sent already, and be answered any moment
+
     async def resume(self) -> None:
         """Go on with what the last run left behind."""
         for uri in await self._ledger.delivery_rooms():
@@ -61,8 +67,14 @@ class Deliveries:
             if room is None:
                 log.error("deliveries for a room that is not in the ledger", room=uri)
             else:
-                self._in_flight.begin(uri)  # its head may have been sent already, and be answered any moment
                 self.nudge(room)
+
+    async def doubt(self) -> None:
+        """Take everything that waits for something that may have been sent already. Before ``resume`` only."""
+        for uri, count in (await self._ledger.delivery_rooms()).items():
+            rows = await self._ledger.deliveries(uri, count)
+            doubtful = [structs.replace(row, sending=True) for row in rows if row.kind is DeliveryKind.MESSAGE]
+            await self._ledger.commit(Change(deliveries=doubtful))
 
     def nudge(self, room: Room) -> None:
         """Say that there is something to deliver in a room."""

@@ -31,6 +31,7 @@ from bridge.endpoint.sealing import Sealer
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.sql_ledger import SqlLedger
 from bridge.endpoint.store import LedgerStore
+from bridge.endpoint.trust import Trust
 from bridge.router.contract import Member, Router, RouterUnavailable
 from protocol.leg import LegClass, assurance
 
@@ -38,6 +39,7 @@ Clock = Callable[[], int]
 Random = Callable[[int], bytes]
 
 _PUBLISH_EVERY_S = 3600.0
+_TIDY_EVERY_S = 3600.0
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +93,7 @@ class Endpoint:
         self._failure: asyncio.Future[None] | None = None
         self._action = ""
         self._ready = False
+        self._settled = asyncio.Event()
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -103,13 +106,16 @@ class Endpoint:
         await self.rooms.load()
         await self.outbox.load(self.rooms.get)
         self._spawn(self._publish(), "publish key packages")
-        self._spawn(self.hearing.run(), "hear the router")
+        self.rooms.start()
+        await self.deliveries.load()
+        self._spawn(self._hear(), "hear the router")
         self._spawn(self.hearing.acknowledge(), "acknowledge")
         self._spawn(self.outbox.run(), "submit")
-        self.rooms.start()
+        self._spawn(self._tidy(), "tidy")
         await self._open_account()
         self._ready = True
-        await self.deliveries.resume()
+        if self._settled.is_set():
+            await self.deliveries.resume()
         await self.receiving.resume()
         self._spawn(self.receiving.run(), "receive")
         self._listening = self._spawn(self.receiving.listen(), "listen")
@@ -142,6 +148,7 @@ class Endpoint:
         self.deliveries = Deliveries(
             settings, ledger, carrier, self.reports, self.pace, in_flight, room=self.rooms.get, fatal=fatal
         )
+        self.trust = Trust(ledger, router, self.rooms, self.deliveries, told=settings.distrust)
         self.receiving = Receiving(
             settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
             aliases, in_flight, failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
@@ -180,6 +187,22 @@ class Endpoint:
                 self._action = ""
                 return
             await asyncio.sleep(wait)
+
+    async def _hear(self) -> None:
+        """Listen to the router, once it is known whether the ledger is the latest."""
+        self.hearing.doubtful = await self.trust.settle()
+        self._settled.set()
+        if self._ready:
+            await self.deliveries.resume()
+        await self.hearing.run()
+
+    async def _tidy(self) -> None:
+        """Find rooms that were lost with an older ledger, and now and then forget keys that are over."""
+        await self._settled.wait()
+        await self.trust.reunite()
+        while True:
+            await self.rooms.forget_old_epochs()
+            await asyncio.sleep(_TIDY_EVERY_S)
 
     async def _publish(self) -> None:
         """Keep enough KeyPackages with the router."""

@@ -18,6 +18,7 @@ ENDPOINT = "endpoint"
 """The ledger's space for what there is one of."""
 
 _KEY_PACKAGES = "key-package"
+_DOUBTED = "doubted-key-package"
 _LAST_RESORT = "last-resort"
 _UNCLAIMED = 20
 _BATCH = 24
@@ -38,6 +39,7 @@ class Keys:
         self._clock = clock
         self._random = random
         self._bundles: dict[bytes, KeyPackageBundle] = {}
+        self._doubted: set[bytes] = set()
         self._last_resort = b""
         self._low = asyncio.Event()
         self.identity: Identity
@@ -53,6 +55,7 @@ class Keys:
             self.secret = await self._ledger.get(ENDPOINT, "secret") or b""
         for name, value in await self._ledger.scan(_KEY_PACKAGES):
             self._bundles[bytes.fromhex(name)] = KeyPackageBundle.from_bytes(value)
+        self._doubted = {bytes.fromhex(name) for name, _ in await self._ledger.scan(_DOUBTED)}
         self._last_resort = await self._ledger.get(ENDPOINT, _LAST_RESORT) or b""
 
     async def _make(self, settings: EndpointSettings) -> None:
@@ -125,7 +128,17 @@ class Keys:
         if self._is_last_resort(ref):
             return []
         self._bundles.pop(ref, None)
-        return [(_KEY_PACKAGES, ref.hex(), None)]
+        self._doubted.discard(ref)
+        return [(_KEY_PACKAGES, ref.hex(), None), (_DOUBTED, ref.hex(), None)]
+
+    def distrust(self) -> list[Record]:
+        """Doubt, from now on, every KeyPackage there is: a Welcome may have used it already. Return what to write."""
+        self._doubted.update(self._bundles)
+        return [(_DOUBTED, ref.hex(), b"") for ref in self._bundles]
+
+    def doubts(self, ref: bytes) -> bool:
+        """Whether a Welcome that uses this KeyPackage may have been used before."""
+        return ref in self._doubted
 
     def _is_last_resort(self, ref: bytes) -> bool:
         return ref == self._last_resort

@@ -72,6 +72,8 @@ class Hearing:
         self._progress = asyncio.Event()
         self._shown: set[asyncio.Task[None]] = set()
         self.connected = False
+        self.doubtful = 0
+        """The position up to which what is heard may have been delivered before, by a ledger that is lost."""
         self.heard = 0
         """How many messages were decrypted and are durable since the start."""
 
@@ -149,14 +151,14 @@ class Hearing:
     def _take_one(self, batch: Batch, notification: Notification, seen: set[bytes]) -> Room | None:
         """Take one notification; return the room if something is to be delivered there."""
         if notification.kind is Kind.WELCOME:
-            self._rooms.on_welcome(batch, notification.room, notification.body)
+            self._rooms.on_welcome(batch, notification.room, notification.body, notification.at)
             return None
         room = self._rooms.get(notification.room)
+        if room is not None and notification.kind is Kind.COMMIT:
+            self._rooms.on_commit(batch, room, notification.body, notification.at)
+            return None
         if room is None or room.group is None:
             raise Rejected(f"{notification.kind} for a room this endpoint is not in")
-        if notification.kind is Kind.COMMIT:
-            self._rooms.on_commit(batch, room, notification.body)
-            return None
         opened = room.group.unprotect(notification.body)
         batch.touch(room)
         received = content.decode(opened.data)
@@ -218,6 +220,7 @@ class Hearing:
                 sender=names.sender,
                 content=encoded,
                 at=notification.at,
+                sending=kind is DeliveryKind.MESSAGE and notification.position <= self.doubtful,
             )
         )
         return room

@@ -12,7 +12,7 @@ from adapters.contract import Conversation, Direct
 from bridge.endpoint.errors import LedgerError
 from bridge.endpoint.ledger import Record, RoomPhase, RoomRow
 from protocol import cbor
-from protocol.mls import Group, Member, Staged
+from protocol.mls import ExternalJoin, Group, Member, Staged
 
 PARTICIPANT_LIST = 0x0022
 ROOM_METADATA = 0x0023
@@ -36,6 +36,12 @@ class Room:
         self.group: Group | None = None
         self.members: tuple[Member, ...] = ()
         self.pending: Staged | None = None
+        self.returning: ExternalJoin | None = None
+        """Our way back into a group that has gone on without us, until it is known to be accepted."""
+        self.trusted = True
+        """Whether what the ledger says of the group is known to be the latest: until then nothing is encrypted."""
+        self.outrun = 0
+        """How often in this epoch our commit came too late."""
         self.stored = False
         """Whether the ledger knows of the room."""
         self.behind = -1
@@ -46,6 +52,7 @@ class Room:
     def refresh(self) -> None:
         """Look again who is in the group: to be called whenever its epoch has changed."""
         self.members = () if self.group is None else tuple(self.group.members())
+        self.outrun = 0
 
     @property
     def open(self) -> bool:
@@ -54,6 +61,8 @@ class Room:
         return (
             group is not None
             and self.phase is RoomPhase.MEMBER
+            and self.trusted
+            and not group.must_rekey
             and len(self.members) > 1
             and self.pending is None
             and self.behind <= group.epoch
@@ -65,6 +74,11 @@ class Room:
         if self.group is None:
             raise LedgerError(f"{self.uri}: there is no group here")
         return self.group
+
+    @property
+    def must_rekey(self) -> bool:
+        """Whether the group's keys may have been used by another copy of the ledger: we need new ones first."""
+        return self.group is not None and self.group.must_rekey
 
     def protect(self, content: bytes, random: Random) -> tuple[int, bytes]:
         """Encrypt; return the epoch and the MLSMessage. Only while ``open``."""

@@ -28,6 +28,7 @@ Clock = Callable[[], int]
 Random = Callable[[int], bytes]
 
 _RETRY_S = (0.1, 10.0)
+_PATIENCE = 4  # refused commits in one epoch, after which what led beyond it will not be heard any more
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class Rooms:
         self._clock = clock
         self._random = random
         self._fatal = fatal
+        self._uri = router.endpoint
         self._rooms: dict[str, Room] = {}
         self._by_conversation: dict[str, Room] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -76,19 +78,17 @@ class Rooms:
                 records = dict(await self._ledger.scan(space_of(row.group_id)))
                 room.group = mls.Group.restore(self._keys.identity, records)
                 room.refresh()
+            room.trusted = False
             self._add(room)
 
     def start(self) -> None:
-        """Begin to establish what is not established: rooms of the configuration, and those a crash left half made."""
+        """Take up the rooms of the configuration."""
         for plumbed in self._settings.rooms:
             conversation = Group(plumbed.conversation)
             room = self.of(conversation)
             if room is None:
                 room = Room(uri.room_uri(self._directory.domain, plumbed.id), conversation, name=plumbed.name)
                 self._add(room)
-        for room in list(self._rooms.values()):
-            if not (room.open and isinstance(room.conversation, Direct)):
-                self.establish(room)
 
     async def stop(self) -> None:
         """Stop establishing; what is half done goes on at the next start."""
@@ -161,6 +161,8 @@ class Rooms:
     async def _step(self, room: Room) -> bool:
         """Do what can be done now; return whether there is nothing left to do."""
         try:
+            if not room.trusted:
+                return False
             if not room.wanted:
                 room.wanted = await self._members_of(room)
             if room.phase is RoomPhase.WANTED:
@@ -172,9 +174,11 @@ class Rooms:
             if room.phase is RoomPhase.MEMBER:
                 if room.pending is not None:
                     await self._propose(room, room.pending)
+                elif room.must_rekey:
+                    await self._rekey(room)
                 elif room.missing:
                     await self._invite(room)
-                return room.pending is None and not room.missing
+                return not (room.pending or room.missing or room.must_rekey)
         except RouterUnavailable as error:
             log.info("router cannot be reached", room=room.tag, error=str(error))
         return False
@@ -260,6 +264,13 @@ class Rooms:
         if room.pending is staged:
             await self._propose(room, staged)
 
+    async def _rekey(self, room: Room) -> None:
+        """Stage a commit that gives us new keys, for those we have may have been used already."""
+        staged = room.pending = room.held.stage(now=self._clock() // 1000, random=self._random)
+        await self._store(room)
+        if room.pending is staged:
+            await self._propose(room, staged)
+
     async def _propose(self, room: Room, staged: mls.Staged) -> None:
         """Hand the staged commit to the router. If it says no, the fan-out will show which commit it took."""
         bundle = HandshakeBundle(group_info=staged.group_info, commit=staged.commit, welcome=staged.welcome)
@@ -273,6 +284,9 @@ class Rooms:
             self._outbox.wake()
         elif answer.code in (RefusalCode.WRONG_EPOCH, RefusalCode.EPOCH_TOO_OLD):
             log.info("another commit was first", room=room.tag)
+            room.outrun += 1
+            if room.outrun >= _PATIENCE and room.must_rekey:
+                await self.come_back(room.uri)  # what led to that epoch was heard by the ledger that is lost
         else:
             log.error("the router refuses a commit", room=room.tag, code=answer.code, text=answer.text)
             room.pending = None
@@ -296,14 +310,16 @@ class Rooms:
 
     # --- what the router fans out -------------------------------------------------------------------------------------
 
-    def on_commit(self, batch: Batch, room: Room, body: bytes) -> None:
-        """Follow a commit: our own staged one, or somebody else's. Raises ``MlsError``."""
-        if (mls.peek(body).epoch or 0) < room.held.epoch:
+    def on_commit(self, batch: Batch, room: Room, body: bytes, at: int) -> None:
+        """Follow a commit that was accepted ``at`` (milliseconds): our own, or somebody else's. Raises ``MlsError``."""
+        if room.returning is not None and room.returning.commit == body:
+            self._enter(batch, room, room.returning.group)
+        elif room.group is None or (mls.peek(body).epoch or 0) < room.group.epoch:
             return  # made before we joined, or merged when the router answered
-        if room.pending is not None and room.pending.commit == body:
+        elif room.pending is not None and room.pending.commit == body:
             self._merge(batch, room, room.pending)
         else:
-            done = room.held.process(body, now=self._clock() // 1000)
+            done = room.held.process(body, now=at // 1000)
             room.pending = None
             if done.left:
                 log.warning("removed from a room", room=room.tag)
@@ -312,9 +328,14 @@ class Rooms:
             self._moved(batch, room)
         self._nudge(room)
 
-    def on_welcome(self, batch: Batch, room_uri: str, body: bytes) -> Room | None:
-        """Join by a Welcome; return the room, None if it is not one for this endpoint. Raises ``MlsError``."""
-        group = mls.Group.join(self._keys.identity, body, self._keys.bundles, now=self._clock() // 1000)
+    def on_welcome(self, batch: Batch, room_uri: str, body: bytes, at: int) -> Room | None:
+        """Join by a Welcome that was accepted ``at`` (milliseconds); return the room, None if it is not one for this
+        endpoint. Raises ``MlsError``.
+        """
+        identity, bundles = self._keys.identity, self._keys.bundles
+        group = mls.Group.join(identity, body, bundles, now=at // 1000)
+        if self._keys.doubts(group.joined_with):  # it may have been used, and messages sent under its keys
+            group = mls.Group.join(identity, body, bundles, distrust=self._random, now=at // 1000)
         batch.change.records += self._keys.spend(group.joined_with)
         said = description(group.context)
         room = None if said is None else self._welcomed(room_uri, said, group)
@@ -324,11 +345,15 @@ class Rooms:
         if room.phase is RoomPhase.MEMBER:
             log.error("a Welcome to a room we are in", room=room.tag)
             return None
-        self._forget_group(batch, room)  # one that we made in vain
-        room.group, room.phase, room.pending = group, RoomPhase.MEMBER, None
-        self._moved(batch, room)
+        self._enter(batch, room, group)
         self._nudge(room)
         return room
+
+    def _enter(self, batch: Batch, room: Room, group: mls.Group) -> None:
+        """Be a member by this group; one that we made in vain, or have fallen out of, is forgotten."""
+        self._forget_group(batch, room)
+        room.group, room.phase, room.pending, room.returning = group, RoomPhase.MEMBER, None, None
+        self._moved(batch, room)
 
     def _welcomed(self, room_uri: str, said: Description, group: mls.Group) -> Room | None:
         """Find or make the room that a Welcome is for: a plumbed one, or the direct one of the two it names."""
@@ -360,6 +385,70 @@ class Rooms:
     def _nudge(self, room: Room) -> None:
         if (event := self._settled.get(room.uri)) is not None:
             event.set()
-        if room.missing:
+        if room.missing or room.must_rekey:
             self.establish(room)
         self._outbox.wake()
+
+    # --- a ledger that may be an older copy ---------------------------------------------------------------------------
+
+    def trust(self) -> None:
+        """Let the rooms open, and begin to establish what is not established or was left half made."""
+        for room in list(self._rooms.values()):
+            room.trusted = True
+            if not (room.open and isinstance(room.conversation, Direct)):
+                self.establish(room)
+            self._nudge(room)
+
+    async def distrust(self) -> None:
+        """Let nothing be encrypted under keys of the ledger, in any room, before we have new ones there."""
+        batch = self._outbox.batch()
+        batch.change.records += self._keys.distrust()
+        for room in self._rooms.values():
+            if room.group is not None:
+                records = dict(await self._ledger.scan(space_of(room.group.group_id)))
+                room.group = mls.Group.restore(self._keys.identity, records, distrust=self._random)
+                room.refresh()
+                batch.touch(room)
+        await batch.commit()
+
+    async def come_back(self, room_uri: str) -> None:
+        """Join again, by a commit from outside, a group that has gone on without us. Raises ``RouterUnavailable``."""
+        views = await self._router.rooms()
+        ours = [m.leaf for view in views if view.room == room_uri for m in view.members if m.endpoint == self._uri]
+        info = await self._router.group_info(room_uri)
+        if not ours or isinstance(info, Refusal):
+            log.warning("no way back into a room", room=room_uri, member=bool(ours))
+            return
+        now, identity = self._clock() // 1000, self._keys.identity
+        try:
+            way = mls.Group.join_external(identity, info, replace=ours[0], now=now, random=self._random)
+        except mls.MlsError as error:
+            log.warning("no way back into a room", room=room_uri, error=str(error))
+            return
+        said = description(way.group.context)
+        room = None if said is None else self._welcomed(room_uri, said, way.group)
+        if room is None:
+            log.error("a member of a room that is none of ours", room=room_uri)
+            return
+        room.returning = way
+        answer = await self._router.update(room_uri, HandshakeBundle(group_info=way.group_info, commit=way.commit))
+        if room.returning is not way:
+            return  # the fan-out was faster than the answer
+        room.returning = None
+        if isinstance(answer, Refusal):
+            log.info("not back yet", room=room.tag, code=answer.code, text=answer.text)
+            return
+        batch = self._outbox.batch()
+        self._enter(batch, room, way.group)
+        await batch.commit()
+        log.warning("back in a room, under new keys", room=room.tag)
+        self._nudge(room)
+
+    async def forget_old_epochs(self) -> None:
+        """Delete the keys of epochs that are over for longer than late messages may take."""
+        batch = self._outbox.batch()
+        for room in self._rooms.values():
+            if room.group is not None:
+                room.group.forget(self._clock() // 1000)
+                batch.touch(room)
+        await batch.commit()

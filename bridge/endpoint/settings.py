@@ -56,6 +56,10 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     ``name`` is its name in the configuration, ``domain`` the bridge's own, ``network`` the adapter's id, ``leg`` the
     class that its leaves claim, ``namespaces`` the prefixes of the user URIs that it speaks for. ``parallel``
     conversations are delivered side by side; ``stop_timeout`` is how many seconds a graceful stop may take.
+
+    ``distrust`` says, for one start, that the ledger may be an older copy of itself, as after a restored backup: every
+    room is re-keyed before anything is said in it. The endpoint finds that out by itself if it had heard anything from
+    the router since the copy was made; only the operator can know it if it had not.
     """
 
     name: str
@@ -69,3 +73,4 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     media: MediaLimits = MediaLimits()
     parallel: int = 16
     stop_timeout: float = 10.0
+    distrust: bool = False

@@ -99,6 +99,11 @@ class HttpRouter:
         """Let the router forget."""
         await self._call("acknowledge", AcknowledgeRequest(cursor), None)
 
+    async def acknowledged(self) -> int:
+        """Ask how far this endpoint has acknowledged."""
+        async with self._request("GET", "acknowledged") as response:
+            return decode(await response.read(), int)
+
     async def group_info(self, room: str) -> bytes | Refusal:
         """Fetch a GroupInfo."""
         return _unwrap(await self._call("groupInfo", TargetRequest(room), Material | Refusal))

@@ -206,6 +206,12 @@ class Router(Protocol):
     async def acknowledge(self, cursor: int) -> None:
         """Tell the router that everything up to ``cursor`` is safe here; it may forget it."""
 
+    async def acknowledged(self) -> int:
+        """Return the highest cursor this endpoint ever acknowledged (0: none).
+
+        A ledger whose cursor lies behind it is not the one that acknowledged: it is an older copy.
+        """
+
     async def group_info(self, room: str) -> bytes | Refusal:
         """Fetch the current GroupInfo of a room this endpoint may join (groupInfo)."""
 

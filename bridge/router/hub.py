@@ -173,6 +173,10 @@ class Hub:
         """See ``Router.acknowledge``."""
         await self._journal.acknowledge(endpoint, cursor)
 
+    async def acknowledged(self, endpoint: str) -> int:
+        """See ``Router.acknowledged``."""
+        return await self._journal.acknowledged(endpoint)
+
     async def group_info(self, endpoint: str, room: str) -> bytes | Refusal:
         """See ``Router.group_info``: members may have it, to come back after they have lost their state."""
         state = await self._journal.room(room)

@@ -105,6 +105,9 @@ class Journal(Protocol):
     async def acknowledge(self, endpoint: str, position: int) -> None:
         """Note that the endpoint needs nothing up to ``position`` any more. It never goes back."""
 
+    async def acknowledged(self, endpoint: str) -> int:
+        """Return the position up to which the endpoint needs nothing any more (0: it has said nothing yet)."""
+
     async def room(self, room: str) -> RoomState | None:
         """Return a room's state."""
 

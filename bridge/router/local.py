@@ -66,6 +66,11 @@ class LocalRouter:
         with _storage_trouble():
             await self._hub.acknowledge(self.endpoint, cursor)
 
+    async def acknowledged(self) -> int:
+        """Ask how far this endpoint has acknowledged."""
+        with _storage_trouble():
+            return await self._hub.acknowledged(self.endpoint)
+
     async def group_info(self, room: str) -> bytes | Refusal:
         """Fetch a GroupInfo."""
         with _storage_trouble():

@@ -74,6 +74,7 @@ class RouterServer:
                 web.post(f"{PREFIX}/submitMessage", self._submit),
                 web.post(f"{PREFIX}/acknowledge", self._acknowledge),
                 web.post(f"{PREFIX}/groupInfo", self._group_info),
+                web.get(f"{PREFIX}/acknowledged", self._acknowledged),
                 web.get(f"{PREFIX}/rooms", self._rooms),
                 web.get(f"{PREFIX}/notify", self._notify),
                 web.post(f"{PREFIX}/blobs", self._put_blob),
@@ -130,6 +131,9 @@ class RouterServer:
         asked = decode(await request.read(), AcknowledgeRequest)
         await self._hub.acknowledge(request[_ENDPOINT], asked.cursor)
         return _answer(None)
+
+    async def _acknowledged(self, request: web.Request) -> web.Response:
+        return _answer(await self._hub.acknowledged(request[_ENDPOINT]))
 
     async def _group_info(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), TargetRequest)

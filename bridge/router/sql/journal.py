@@ -156,6 +156,10 @@ class SqlJournal:
         """Move the acknowledged position forward."""
         await self._database.writer.run(lambda connection: retention.acknowledge(connection, endpoint, position))
 
+    async def acknowledged(self, endpoint: str) -> int:
+        """Read the acknowledged position."""
+        return await self._read(reads.acknowledged, endpoint)
+
     async def room(self, room: str) -> RoomState | None:
         """Read one room."""
         return await self._read(reads.room_state, room)

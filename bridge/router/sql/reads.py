@@ -31,6 +31,7 @@ _records = (
     .join(_sender, _sender.c.id == envelopes.c.sender)
 )
 _endpoint_id = select(endpoints.c.id).where(endpoints.c.uri == bindparam("uri"))
+_acknowledged = select(endpoints.c.acknowledged).where(endpoints.c.uri == bindparam("uri"))
 _inbox_after = (
     _records.join(inbox, inbox.c.position == envelopes.c.position)
     .where(
@@ -44,6 +45,11 @@ _inbox_after = (
 def _notification(row: Row[int, str, int, int, int, str, bytes | None, int]) -> Notification:
     position, room, sequence, kind, epoch, sender, body, at = row
     return Notification(position, room, sequence, KINDS[kind], epoch, sender, body or b"", at)
+
+
+def acknowledged(connection: Connection, endpoint: str) -> int:
+    """Read how far an endpoint has acknowledged."""
+    return int(connection.execute(_acknowledged, {"uri": endpoint}).scalar_one())
 
 
 def fetch(connection: Connection, endpoint: str, after: int, limit: int) -> Sequence[Notification]:

@@ -389,8 +389,10 @@ class JournalSuite:
     async def test_an_acknowledgement_never_goes_back(self, bench: Bench) -> None:
         await bench.found(XMPP, MATRIX)
         await bench.say("one", "two")
+        assert await bench.journal.acknowledged(MATRIX) == 0
         await bench.journal.acknowledge(MATRIX, 2)
         await bench.journal.acknowledge(MATRIX, 1)
+        assert await bench.journal.acknowledged(MATRIX) == 2
         await self.prune(bench, 2 * DAY)
         assert await bench.read(MATRIX) == []
 

@@ -91,6 +91,8 @@ async def test_a_conversation_over_http(site: Site) -> None:
     assert welcome.kind is Kind.WELCOME and text_of(message.body) == "But soft"
     assert await hear(matrix, 2) == await hear(site.house.router("matrix"), 2)
     await matrix.acknowledge(message.position)
+    assert await matrix.acknowledged() == message.position
+    assert await xmpp.acknowledged() == 0
     assert await matrix.identifier_query(f"{namespace('xmpp')}juliet") == xmpp.endpoint
     assert await matrix.identifier_query("mimi://bridge.example/u/smoke~x") is None
     assert isinstance(await xmpp.group_info(BALCONY), bytes)

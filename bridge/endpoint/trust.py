@@ -1,0 +1,86 @@
+"""Whether the ledger is the latest: an older copy of it, as from a backup, would use keys again that were used since.
+
+The router knows how far this endpoint has acknowledged what it heard. A ledger that has not come as far is not the one
+that acknowledged it. Until the router has been asked nothing is encrypted and nothing delivered that waited; then an
+older copy gets new keys in every room before anything is said there, comes back into rooms that have gone on without
+it, and asks the network about, or calls uncertain, what may have been delivered after it was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from bridge.endpoint.delivery import Deliveries
+from bridge.endpoint.keys import ENDPOINT
+from bridge.endpoint.ledger import Change, Ledger
+from bridge.endpoint.outbound import CURSOR
+from bridge.endpoint.rooms import Rooms
+from bridge.router.contract import Router, RouterUnavailable
+
+_OLDER = "older-copy"  # while rooms may have been lost
+_RETRY_S = (0.1, 5.0)
+_HEARING_S = 2.0  # for what the router still has for us: it may bring us back into a room by itself
+_TRIES = 5
+
+log = structlog.get_logger(__name__)
+
+
+class Trust:
+    """Judges the ledger of one endpoint, once for each start; ``told``: the operator says that it is an older copy."""
+
+    def __init__(self, ledger: Ledger, router: Router, rooms: Rooms, deliveries: Deliveries, *, told: bool) -> None:
+        self._ledger = ledger
+        self._router = router
+        self._rooms = rooms
+        self._deliveries = deliveries
+        self._told = told
+        self._older = False
+
+    async def settle(self) -> int:
+        """Judge, and let the rooms open; return the position up to which what is heard may have been heard before."""
+        cursor = int(await self._ledger.get(ENDPOINT, CURSOR) or 0)
+        acknowledged = await self._acknowledged()
+        marked = await self._ledger.get(ENDPOINT, _OLDER)
+        self._older = self._told or marked is not None or acknowledged > cursor
+        if self._older:
+            log.warning("the ledger is an older copy: every room is re-keyed", cursor=cursor, acknowledged=acknowledged)
+            await self._ledger.commit(Change(records=[(ENDPOINT, _OLDER, b"1")]))
+            await self._rooms.distrust()
+            await self._deliveries.doubt()
+        self._rooms.trust()
+        return acknowledged if self._older else 0
+
+    async def _acknowledged(self) -> int:
+        pause = _RETRY_S[0]
+        while True:
+            try:
+                return await self._router.acknowledged()
+            except RouterUnavailable as error:
+                log.info("router cannot be reached", error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _RETRY_S[1])
+
+    async def reunite(self) -> None:
+        """Come back into the rooms that an older copy does not know it is in."""
+        if not self._older:
+            return
+        lost: list[str] = []
+        for _ in range(_TRIES):
+            await asyncio.sleep(_HEARING_S)
+            try:
+                lost = [view.room for view in await self._router.rooms() if self._is_lost(view.room)]
+                for room in lost:
+                    await self._rooms.come_back(room)
+            except RouterUnavailable as error:
+                log.info("router cannot be reached", error=str(error))
+                continue
+            if not lost:
+                await self._ledger.commit(Change(records=[(ENDPOINT, _OLDER, None)]))
+                return
+        log.error("rooms were lost", rooms=len(lost))
+
+    def _is_lost(self, room_uri: str) -> bool:
+        room = self._rooms.get(room_uri)
+        return room is None or room.group is None
