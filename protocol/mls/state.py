@@ -26,7 +26,7 @@ from protocol.mls.codec import Reader, decode, optional, u8, u16, u32, u64, vec
 from protocol.mls.errors import MlsError, StateError
 from protocol.mls.framing import Epoch
 from protocol.mls.leaf import LeafNode
-from protocol.mls.messages import Authenticated, GroupContext, proposal_ref
+from protocol.mls.messages import Authenticated, ContentType, GroupContext, proposal_ref, type_of
 from protocol.mls.proposals import ReInit
 from protocol.mls.records import Records
 from protocol.mls.schedule import EpochSecrets
@@ -204,6 +204,8 @@ def _load(stored: Mapping[str, bytes]) -> State:
     state = State(view, secrets, own, private, epoch, records, standing, reinit, rekey)
     for value in groups["p"].values():
         message = decode(value, Authenticated.read)
+        if type_of(message.content.body) != ContentType.PROPOSAL:
+            raise StateError("what was stored as a proposal is none")
         view.proposals[proposal_ref(suite, message)] = message
     state.updates = {bytes.fromhex(public): key for public, key in groups["u"].items()}
     state.resumption = {int(number): key for number, key in groups["z"].items()}
