@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """How long a person waits for something to happen, in seconds: far longer than it ever takes."""
 
 

@@ -122,7 +122,7 @@ class Rialto:
         """Return the command line of ``rialto`` with these words."""
         return [sys.executable, "-m", "bridge.cli", *words, "--config", str(self.config)]
 
-    def start(self, patience: float = 60.0) -> float:
+    def start(self, patience: float = 120.0) -> float:
         """Start what does not run, wait until all of it is ready, and return the seconds that took."""
         began = time.monotonic()
         for words in self.commands:

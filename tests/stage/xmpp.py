@@ -49,7 +49,7 @@ class XmppPerson(Person):
         session: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.client.add_event_handler("session_start", lambda _: session.done() or session.set_result(None))
         self.client.connect("127.0.0.1", self.port)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await session
         self.client.send_presence()
         await self.client.get_roster()
@@ -61,7 +61,7 @@ class XmppPerson(Person):
     async def join(self, room: str) -> None:
         """Enter a room under one's own name."""
         self.rooms.add(room)
-        await self.client.plugin["xep_0045"].join_muc_wait(slixmpp.JID(room), self.name, timeout=15, maxstanzas=0)
+        await self.client.plugin["xep_0045"].join_muc_wait(slixmpp.JID(room), self.name, timeout=60, maxstanzas=0)
 
     def _message(self, to: str, body: str, *, stanza_id: str = "") -> Message:
         message = self.client.make_message(to, body or None, mtype="groupchat" if to in self.rooms else "chat")

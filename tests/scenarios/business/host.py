@@ -120,7 +120,7 @@ class Host:
         """Return the accepted events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    async def wait(self, kind: type[EventT], count: int = 1, timeout: float = 10.0) -> EventT:
+    async def wait(self, kind: type[EventT], count: int = 1, timeout: float = 40.0) -> EventT:
         """Return the ``count``-th event of a kind when it is there."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: len(self.of(kind)) >= count)

@@ -53,7 +53,7 @@ class Shop:
 
     async def __aenter__(self) -> Self:
         self._thread.start()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not await self.do(self._registered):
                 await asyncio.sleep(0.05)
         return self
@@ -71,7 +71,7 @@ class Shop:
         """Call something of pywa's, which blocks."""
         return await asyncio.to_thread(what, *args, **keywords)
 
-    async def next(self, kind: type[T] = types.Message, timeout: float = 10.0) -> T:
+    async def next(self, kind: type[T] = types.Message, timeout: float = 40.0) -> T:
         """Return the next update, which must be of this kind."""
         update = await asyncio.to_thread(self.updates.get, timeout=timeout)
         assert isinstance(update, kind), update

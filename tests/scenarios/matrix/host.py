@@ -99,7 +99,7 @@ class Host:
 
     # --- what arrived ---
 
-    async def next(self, kind: type[EventT], patience: float = 10.0) -> EventT:
+    async def next(self, kind: type[EventT], patience: float = 40.0) -> EventT:
         """The next event of a kind; those of other kinds before it are skipped."""
         async with asyncio.timeout(patience):
             while True:
@@ -111,7 +111,7 @@ class Host:
                 self._arrived.clear()
                 await self._arrived.wait()
 
-    async def heard(self, patience: float = 10.0) -> Inbound:
+    async def heard(self, patience: float = 40.0) -> Inbound:
         return await self.next(Inbound, patience)
 
     async def next_quiet(self, quiet: float = 0.3) -> None:

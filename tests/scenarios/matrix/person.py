@@ -61,7 +61,7 @@ class Person:
 
     # --- what it sees ---
 
-    async def until(self, true: Any, patience: float = 10.0) -> None:
+    async def until(self, true: Any, patience: float = 40.0) -> None:
         """Wait until ``true()`` is, looking whenever something has come."""
         async with asyncio.timeout(patience):
             while not true():
@@ -76,7 +76,7 @@ class Person:
             if e["type"] == "m.room.member"
         )
 
-    async def next(self, type_: str = "m.room.message", patience: float = 10.0) -> tuple[str, dict[str, Any]]:
+    async def next(self, type_: str = "m.room.message", patience: float = 40.0) -> tuple[str, dict[str, Any]]:
         """The next event of a type that others sent: its room and its source."""
         async with asyncio.timeout(patience):
             while True:
@@ -88,7 +88,7 @@ class Person:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def invited(self, patience: float = 10.0) -> str:
+    async def invited(self, patience: float = 40.0) -> str:
         """Wait for an invitation, follow it, and return its room."""
         async with asyncio.timeout(patience):
             while not (new := set(self.client.invited_rooms) - self._followed):

@@ -100,7 +100,7 @@ async def test_what_was_not_acknowledged_comes_again_after_a_crash(host: Host, e
     host.events.clear()
     host.taken = 0
     await host.start()
-    heard = [(await host.heard(patience=30)).native_id for _ in said]
+    heard = [(await host.heard(patience=60)).native_id for _ in said]
     assert heard == said
 
 
@@ -113,7 +113,7 @@ async def test_an_acknowledged_transaction_does_not_come_again(host: Host, enter
     await host.stop()
     await host.start()
     after = await romeo.send(room, "and speak again")
-    assert (await host.heard(patience=30)).native_id == after
+    assert (await host.heard(patience=60)).native_id == after
     assert Counter(e.native_id for e in host.events if isinstance(e, Inbound)) == {said: 1, after: 1}
 
 
@@ -130,7 +130,7 @@ async def test_while_the_homeserver_is_down_sends_are_to_be_retried(synapse: Syn
         await host.say(with_(romeo), JULIET, "Art thou gone?", key="gone")
     assert host.adapter.health()["connected"] is True
     await host.say(with_(romeo), JULIET, "Farewell")
-    await romeo.until(lambda: "Farewell" in bodies(romeo), patience=20)
+    await romeo.until(lambda: "Farewell" in bodies(romeo), patience=60)
     assert bodies(romeo) == ["Wait for me", "Art thou gone?", "Farewell"]
     assert first
 
@@ -162,7 +162,7 @@ async def test_killed_in_the_middle_of_many_sends_each_is_said_once_and_in_order
             await asyncio.to_thread(synapse.start)
 
     await asyncio.gather(speak(), interfere())
-    await romeo.until(lambda: "59" in bodies(romeo), patience=20)
+    await romeo.until(lambda: "59" in bodies(romeo), patience=60)
     assert bodies(romeo) == [str(n) for n in range(60)]
 
 

@@ -40,7 +40,7 @@ async def test_the_room_is_made_and_everybody_hears_everybody(square: Host, ente
     assert await tybalt.join(SQUARE.id) == room
 
     said = await romeo.send(room, "Good morrow, all")
-    heard = await square.heard(patience=30)
+    heard = await square.heard(patience=60)
     assert (heard.native_id, heard.conversation) == (said, SQUARE)
     assert heard.sender.address.id == romeo.id
 
@@ -63,7 +63,7 @@ async def test_a_failure_in_a_room_is_told_by_the_bot(square: Host, enter: Enter
     romeo = await enter("romeo")
     room = await romeo.join(SQUARE.id)
     said = await romeo.send(room, "Who hears me?")
-    await square.heard(patience=30)
+    await square.heard(patience=60)
     update = StatusUpdate(conversation=SQUARE, native_id=said, status=Status.ERROR, at=1, reason="expired")
     await square.adapter.report(update, "late")
 
@@ -79,7 +79,7 @@ async def test_receipts_and_typing_of_ghosts_in_the_room(square: Host, enter: En
     romeo = await enter("romeo")
     room = await romeo.join(SQUARE.id)
     said = await romeo.send(room, "Who reads me?")
-    await square.heard(patience=30)
+    await square.heard(patience=60)
     stranger = Profile(Address("xmpp", "stranger@xmpp.test"))
     await square.say(SQUARE, JULIET, "I do")
     for by in (stranger, JULIET):
@@ -107,7 +107,7 @@ async def test_after_a_restart_the_same_room_goes_on(square: Host, enter: Enter)
     await square.stop()
     await square.start()
     said = await romeo.send(room, "still here?")
-    assert (await square.heard(patience=30)).native_id == said
+    assert (await square.heard(patience=60)).native_id == said
     sent = await square.say(SQUARE, JULIET, "still here")
     await romeo.until(lambda: (room, sent.native_id) in {(r, e.get("event_id")) for r, e in romeo.events})
 
@@ -125,9 +125,9 @@ async def test_a_private_room_named_by_its_id_opens_when_the_bot_is_invited(conf
         assert "@rialto:hs.test" in str(closed.value)
 
         await romeo.client.room_invite(cell.id, "@rialto:hs.test")
-        await romeo.until(lambda: romeo.saw(cell.id, "@rialto:hs.test", "join"), patience=30)
+        await romeo.until(lambda: romeo.saw(cell.id, "@rialto:hs.test", "join"), patience=60)
         await romeo.send(cell.id, "Come in")
-        assert (await host.heard(patience=30)).conversation == cell
+        assert (await host.heard(patience=60)).conversation == cell
 
         await romeo.client.room_put_state(cell.id, "m.room.power_levels", {"invite": 50, "users": {}})
         with pytest.raises(Permanent) as barred:
@@ -160,7 +160,7 @@ async def test_rooms_that_nobody_plumbed_are_neither_entered_nor_written_to(squa
     answer = await romeo.client.room_create(invite=["@rialto:hs.test"])
     room = answer.room_id
 
-    await romeo.until(lambda: romeo.saw(room, "@rialto:hs.test", "leave"), patience=30)
+    await romeo.until(lambda: romeo.saw(room, "@rialto:hs.test", "leave"), patience=60)
     with pytest.raises(Permanent) as unknown:
         await square.say(Group(room), JULIET, "Hello?")
     assert unknown.value.reason == Reason.RECIPIENT_UNKNOWN

@@ -30,7 +30,7 @@ def config(server: Prosody, **changes: object) -> XmppConfig:
     return XmppConfig(**(settings | changes))  # type: ignore[arg-type]
 
 
-async def until(true: Callable[[], bool], patience: float = 10.0) -> None:
+async def until(true: Callable[[], bool], patience: float = 40.0) -> None:
     """Wait until something that nobody announces has become true."""
     async with asyncio.timeout(patience):
         while not true():

@@ -106,7 +106,7 @@ class House:
         return Direct(Address(here, local), Address(there, peer))
 
 
-async def logged(endpoint: Endpoint, state: State, seconds: float = 10.0) -> MessageRow:
+async def logged(endpoint: Endpoint, state: State, seconds: float = 40.0) -> MessageRow:
     """Wait until the newest message of an endpoint's log has come to a state."""
     end = time.monotonic() + seconds
     while True:
@@ -117,7 +117,7 @@ async def logged(endpoint: Endpoint, state: State, seconds: float = 10.0) -> Mes
         await asyncio.sleep(0.01)
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 40.0) -> None:
     """Wait until something has come true."""
     end = time.monotonic() + seconds
     while not condition():
