@@ -36,21 +36,21 @@ class Trust:
         self._rooms = rooms
         self._deliveries = deliveries
         self._told = told
-        self._older = False
+        self._reunited = False
 
     async def settle(self) -> int:
         """Judge, and let the rooms open; return the position up to which what is heard may have been heard before."""
         cursor = int(await self._ledger.get(ENDPOINT, CURSOR) or 0)
         acknowledged = await self._acknowledged()
-        marked = await self._ledger.get(ENDPOINT, _OLDER)
-        self._older = self._told or marked is not None or acknowledged > cursor
-        if self._older:
+        older = self._told or acknowledged > cursor
+        if older:
             log.warning("the ledger is an older copy: every room is re-keyed", cursor=cursor, acknowledged=acknowledged)
-            await self._ledger.commit(Change(records=[(ENDPOINT, _OLDER, b"1")]))
             await self._rooms.distrust()
             await self._deliveries.doubt()
+            await self._ledger.commit(Change(records=[(ENDPOINT, _OLDER, b"1")]))
+        self._reunited = await self._ledger.get(ENDPOINT, _OLDER) is None
         self._rooms.trust()
-        return acknowledged if self._older else 0
+        return acknowledged if older else 0
 
     async def _acknowledged(self) -> int:
         pause = _RETRY_S[0]
@@ -64,7 +64,7 @@ class Trust:
 
     async def reunite(self) -> None:
         """Come back into the rooms that an older copy does not know it is in."""
-        if not self._older:
+        if self._reunited:
             return
         lost: list[str] = []
         for _ in range(_TRIES):
