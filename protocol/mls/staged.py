@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocol.mls import treemath as tm
 from protocol.mls.codec import Reader, decode, optional, u8, u32, u64, vec, vec_of
 from protocol.mls.errors import DecodeError, StateError
 from protocol.mls.messages import GroupContext
 from protocol.mls.proposals import ReInit
 from protocol.mls.schedule import EpochSecrets
-from protocol.mls.tree import Node, RatchetTree, encode_node, read_node
+from protocol.mls.tree import Node, RatchetTree, encode_node, is_tree_size, read_node
 
 _VERSION = 1
 
@@ -45,7 +46,10 @@ class Patch:
     @classmethod
     def read(cls, reader: Reader) -> Patch:
         """Read it from storage."""
-        return cls(reader.u32(), list(reader.items(lambda inner: (inner.u32(), read_node(inner)))))
+        patch = cls(reader.u32(), list(reader.items(lambda inner: (inner.u32(), read_node(inner)))))
+        if not is_tree_size(patch.leaves) or any(place >= tm.width(patch.leaves) for place, _ in patch.nodes):
+            raise StateError(f"a patch for a tree of {patch.leaves} leaves")
+        return patch
 
 
 @dataclass(slots=True, eq=False)

@@ -33,7 +33,7 @@ from protocol.mls.schedule import EpochSecrets
 from protocol.mls.secret_tree import SecretTree
 from protocol.mls.staged import Next
 from protocol.mls.suites import suite_of
-from protocol.mls.tree import Node, RatchetTree, encode_node, read_node
+from protocol.mls.tree import Node, RatchetTree, encode_node, is_tree_size, read_node
 from protocol.mls.view import View
 
 VERSION = 1
@@ -241,6 +241,8 @@ def _load_past(state: State, groups: dict[str, dict[str, bytes]], leaves: list[L
         retired, sender_data, size = reader.optional(Reader.u64), reader.vec(), reader.u32()
         context = GroupContext.read(reader)
         reader.done()
+        if not is_tree_size(size):
+            raise StateError(f"a past epoch with a tree of {size} leaves")
         leaves, changed = leaves[:size] + [None] * (size - len(leaves)), []
         for name, value in groups["o"].items():
             owner, _, index = name.partition("/")

@@ -28,11 +28,14 @@ class ParentNode:
     parent_hash: bytes = b""
     unmerged: tuple[int, ...] = ()
     _public: HpkePublic | None = field(default=None, repr=False)
+    _encoded: bytes = field(default=b"", repr=False)
 
     def encode(self) -> bytes:
-        """Encode it."""
-        unmerged = vec_of(u32(leaf) for leaf in self.unmerged)
-        return vec(self.encryption_key) + vec(self.parent_hash) + unmerged
+        """Encode it, once: every GroupInfo holds all nodes again."""
+        if not self._encoded:
+            unmerged = vec_of(u32(leaf) for leaf in self.unmerged)
+            self._encoded = vec(self.encryption_key) + vec(self.parent_hash) + unmerged
+        return self._encoded
 
     @classmethod
     def read(cls, reader: Reader) -> ParentNode:
@@ -70,6 +73,11 @@ def read_node(reader: Reader) -> Node | None:
     return reader.optional(read)
 
 
+def is_tree_size(leaves: int) -> bool:
+    """Say whether a tree of ours can have so many leaves: a power of two, within the limit."""
+    return 0 < leaves <= MAX_LEAVES and leaves & (leaves - 1) == 0
+
+
 class RatchetTree:
     """The nodes of a group's tree; the number of leaves is always a power of two."""
 
@@ -97,8 +105,10 @@ class RatchetTree:
 
     def encode(self) -> bytes:
         """Encode the ``ratchet_tree`` extension's data, without the blank nodes at the end."""
-        last = max((place for place, node in enumerate(self.nodes) if node is not None), default=-1)
-        return vec_of(encode_node(node) for node in self.nodes[: last + 1])
+        end = len(self.nodes)
+        while end and self.nodes[end - 1] is None:
+            end -= 1
+        return vec_of([encode_node(node) for node in self.nodes[:end]])
 
     def clone(self) -> RatchetTree:
         """Copy the tree; the nodes are shared."""
@@ -123,10 +133,9 @@ class RatchetTree:
 
     def leaves(self) -> Iterator[tuple[int, LeafNode]]:
         """Iterate over the leaves that are not blank."""
-        for place in range(0, len(self.nodes), 2):
-            node = self.nodes[place]
+        for index, node in enumerate(self.nodes[::2]):
             if isinstance(node, LeafNode):
-                yield place // 2, node
+                yield index, node
 
     def parent(self, place: int) -> ParentNode | None:
         """Return the inner node at a place, or None where it is blank."""

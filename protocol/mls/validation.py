@@ -89,8 +89,8 @@ def check_credentials(tree: RatchetTree) -> None:
     """Refuse a tree in which a member does not support the credential type of another."""
     contents = [leaf.content for _, leaf in tree.leaves()]
     used = {content.credential.type for content in contents}
-    for content in contents:
-        if not used.issubset(content.capabilities.credentials):
+    for able in {content.capabilities.credentials for content in contents}:
+        if not used.issubset(able):
             raise CapabilityError(f"a member does not support all credential types in use: {sorted(used)}")
 
 

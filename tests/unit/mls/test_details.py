@@ -7,13 +7,15 @@ import os
 import pytest
 
 from protocol.mls import SenderType, errors, joining, schedule
+from protocol.mls.codec import decode
 from protocol.mls.extensions import Extension, ExtensionType, encode_dictionary
 from protocol.mls.messages import Sender, read_message
 from protocol.mls.proposals import AppDataUpdate, ExternalInit, Remove, SelfRemove
 from protocol.mls.rules import Item, apply_app_data, check_list
 from protocol.mls.secret_tree import APPLICATION, HANDSHAKE, MAX_SKIPPED, SecretTree
+from protocol.mls.staged import Patch
 from protocol.mls.suites import SUITES, suite_of
-from tests.unit.mls.support import NOW, Drawer, new_group, new_identity, new_members, say, sealed, stage
+from tests.unit.mls.support import NOW, Drawer, commit, new_group, new_identity, new_members, say, sealed, stage
 
 SUITE = suite_of(1)
 
@@ -185,3 +187,24 @@ def test_a_path_secret_to_a_group_of_one_leads_nowhere():
     alice = new_group(new_identity("a"))
     with pytest.raises(errors.WelcomeError, match="group of one"):
         joining._path_keys(alice.view.tree, 0, 0, bytes(32))
+
+
+@pytest.mark.parametrize("leaves", [0, 3, 1 << 31])
+def test_stored_trees_have_the_size_of_a_tree(leaves):
+    alice, bob = new_members("a", "b")
+    drawer = Drawer(bob)
+    commit(alice, bob)
+    drawer.keep(bob)
+    record, size = drawer.records["x/1"], (2).to_bytes(4, "big")
+    assert record.count(size + bob._state.past[1].context.encode()) == 1
+    drawer.records["x/1"] = record.replace(size + b"\x00\x01", leaves.to_bytes(4, "big") + b"\x00\x01", 1)
+    with pytest.raises(errors.StateError, match="leaves"):
+        drawer.restore()
+    with pytest.raises(errors.StateError, match="leaves"):
+        decode(Patch(leaves, []).encode(), Patch.read)
+
+
+def test_a_stored_patch_stays_within_its_tree():
+    with pytest.raises(errors.StateError):
+        decode(Patch(2, [(3, None)]).encode(), Patch.read)
+    assert decode(Patch(2, [(2, None)]).encode(), Patch.read).nodes == [(2, None)]
