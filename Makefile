@@ -71,10 +71,15 @@ fuzz: .venv/.ready ## every decoder under atheris, TIME seconds each
 		$(BIN)/python "$$target" -max_total_time=$(TIME)
 	done
 
+mutation: .venv/.ready ## change the MLS core line by line and list the changes that no test notices
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 soak: setup ## an hour of talk with the daemon killed now and then (MINUTES=60)
 	@$(BIN)/python -m tests.chaos.soak $(MINUTES)
 
 clean: ## remove what was built and installed here (Debian packages stay)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage dist
+	rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name node_modules -type d -prune -exec rm -rf {} +

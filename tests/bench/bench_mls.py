@@ -51,16 +51,30 @@ class Primitives:
         public = SUITE.scheme.load_public(raw)
         private, own = SUITE.kem.derive(seed)
         loaded, target = SUITE.kem.load_private(private), SUITE.kem.load_public(own)
-        sealed = SUITE.encrypt_with_label(target, b"UpdatePathNode", data[:300], seed)
-        self.sign = best(lambda: key.sign(data), 40, 20)
-        self.verify = best(lambda: public.verify(signature, data), 40, 20)
-        self.verify_new = best(lambda: SUITE.scheme.load_public(raw).verify(signature, data), 40, 20)
-        self.aead = best(lambda: SUITE.aead(seed[:16]).encrypt(seed[:12], data, b""), 40, 60)
-        self.kdf = best(lambda: SUITE.derive_secret(seed, b"secret"), 40, 60)
-        self.hash = best(lambda: SUITE.hash(data[:200]), 40, 60)
-        self.pair = best(lambda: SUITE.kem.derive(seed), 40, 20)
-        self.seal = best(lambda: SUITE.encrypt_with_label(target, b"UpdatePathNode", data[:300], seed), 40, 10)
-        self.open = best(lambda: SUITE.decrypt_with_label(loaded, b"UpdatePathNode", data[:300], *sealed), 40, 10)
+        label, info = b"UpdatePathNode", data[:300]
+        sealed = SUITE.encrypt_with_label(target, label, info, seed)
+        self._work: dict[str, Callable[[], object]] = {
+            "sign": lambda: key.sign(data),
+            "verify": lambda: public.verify(signature, data),
+            "verify_new": lambda: SUITE.scheme.load_public(raw).verify(signature, data),
+            "aead": lambda: SUITE.aead(seed[:16]).encrypt(seed[:12], data, b""),
+            "kdf": lambda: SUITE.derive_secret(seed, b"secret"),
+            "hash": lambda: SUITE.hash(data[:200]),
+            "pair": lambda: SUITE.kem.derive(seed),
+            "seal": lambda: SUITE.encrypt_with_label(target, label, info, seed),
+            "open": lambda: SUITE.decrypt_with_label(loaded, label, info, *sealed),
+        }
+        self.costs = dict.fromkeys(self._work, float("inf"))
+        self.measure()
+
+    def measure(self) -> None:
+        """Measure again and keep what was better: on a busy machine no moment is like another."""
+        for name, work in self._work.items():
+            self.costs[name] = min(self.costs[name], best(work, 20, 20))
+
+    def __getattr__(self, name: str) -> float:
+        """One primitive's cost."""
+        return self.costs[name]
 
     def message(self, signing: float) -> float:
         """A message: its signature, two AEAD calls (content, sender data), five KDF steps."""
@@ -255,6 +269,7 @@ def line(what: str, ours: float, bare: float, theirs: float, aim: float | None =
 
 def group_rows(bare: Primitives, size: int, *, filled: bool) -> tuple[Ours, Ours, Theirs, Theirs]:
     """Print what a group of one size costs."""
+    bare.measure()
     crowd = None if size == 2 else Crowd(size - 2, filled=filled)
     rounds = 6 if size > 100 else 40
     theirs, rusty, rusty_reader = measure(Theirs, crowd, rounds)
@@ -282,6 +297,7 @@ def message_rows(bare: Primitives, author: Ours, reader: Ours, rusty: Theirs, ru
     """Print what a message costs; it is the same in groups of any size."""
     sending, reading = talk(author, reader)
     their_sending, their_reading = talk(rusty, rusty_reader)
+    bare.measure()
     for what, ours, limit, theirs, aim in (
         ("protect 1 KiB", sending, bare.message(bare.sign), their_sending, 10_000),
         ("unprotect 1 KiB", reading, bare.message(bare.verify), their_reading, 5_500),
@@ -301,7 +317,7 @@ def message_rows(bare: Primitives, author: Ours, reader: Ours, rusty: Theirs, ru
 def main() -> None:
     """Print the table."""
     bare = Primitives()
-    print("primitives (us): " + ", ".join(f"{name} {cost:.1f}" for name, cost in vars(bare).items()))
+    print("primitives (us): " + ", ".join(f"{name} {cost:.1f}" for name, cost in bare.costs.items()))
     heads = ("ours", "primitives", "mls-rs")
     print(f"\n{'members, work (us)':30} " + " ".join(f"{head:>11}" for head in heads) + "  /prim.  /mls-rs  aim")
     for size in SIZES:
