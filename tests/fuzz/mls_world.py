@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from inspect import isfunction
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FunctionType
 
 from protocol.leg import LegClass
 from protocol.mls import Group, Identity, KeyPackageBundle, PublicGroup
@@ -118,15 +118,22 @@ def fuzz(one_input: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
     """Fuzz until told to stop, beginning with these seeds."""
     import atheris
 
-    for name, module in list(sys.modules.items()):
-        if name.startswith("protocol.mls"):
-            for thing in vars(module).values():
-                for function in vars(thing).values() if isinstance(thing, type) else (thing,):
-                    inner = getattr(function, "__func__", None) or getattr(function, "fget", None) or function
-                    if isfunction(inner) and inner.__module__ == name and inner.__code__.co_flags & 0x20 == 0:
-                        atheris.instrument_func(inner)
+    for function in _functions():
+        atheris.instrument_func(function)
     with tempfile.TemporaryDirectory() as folder:
         for number, seed in enumerate(seeds):
             (Path(folder) / str(number)).write_bytes(seed)
         atheris.Setup([*sys.argv, folder], one_input)
         atheris.Fuzz()
+
+
+def _functions() -> Iterator[FunctionType]:
+    """Every function and method of ``protocol.mls``."""
+    for name, module in list(sys.modules.items()):
+        if not name.startswith("protocol.mls"):
+            continue
+        for thing in vars(module).values():
+            for member in vars(thing).values() if isinstance(thing, type) else (thing,):
+                function = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
+                if isinstance(function, FunctionType) and function.__module__ == name:
+                    yield function
