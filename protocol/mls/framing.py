@@ -123,14 +123,15 @@ class Epoch:
         key: SigningKey,
         data: bytes,
         random: Random,
-        authenticated_data: bytes = b"",
+        authenticated_data: bytes,
         *,
-        block: int = 1,
-        padding: int = 0,
+        block: int,
+        padding: int,
     ) -> bytes:
         """Sign and encrypt application data: an encoded MLSMessage.
 
-        ``padding`` rounds the plaintext up to a multiple of so many octets.
+        ``block`` is how many generations to reserve when that is needed; ``padding`` rounds the plaintext up to a
+        multiple of so many octets, unless it is 0.
         """
         aad, body = vec(authenticated_data), vec(data)
         sender = b"\x01" + u32(self.own)

@@ -267,7 +267,7 @@ def message_protection(case: Case) -> None:
             expect(case, name, encode_body(back(room.frame(body, wire_format)).content.body))
     opened = room.open_private(raw(case, "application_priv"))
     same(opened.content.body, raw(case, "application"), "application")
-    sealed = room.epoch(1).seal(room.key, raw(case, "application"), _random)
+    sealed = room.epoch(1).seal(room.key, raw(case, "application"), _random, b"", block=1, padding=0)
     same(room.open_private(sealed).content.body, raw(case, "application"), "our own application")
 
 
