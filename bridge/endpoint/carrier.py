@@ -108,9 +108,20 @@ class Carrier:
         self._metrics = metrics
         self._clock = clock
         self._random = random
+        self._ends: dict[str, asyncio.Future[None]] = {}
+
+    async def settled(self, room: Room) -> None:
+        """Wait until what has been brought to its end in a room is durable."""
+        end = self._ends.get(room.uri)
+        if end is not None:
+            await asyncio.shield(end)
 
     async def carry(self, room: Room, row: DeliveryRow, places: asyncio.Semaphore) -> None:
-        """Bring one message to its end; ``places`` bounds how many are sent at once. Raises ``Stopping``."""
+        """Bring one message to its end; ``places`` bounds how many are sent at once. Raises ``Stopping``.
+
+        The end is queued, not yet durable: see ``settled``. The next message may be on its way meanwhile, for if it
+        can only be sent once, a commit of its own comes between, and otherwise both can be sent again.
+        """
         received = content.decode(row.content)
         job = _Job(room, row, self._sender(row, received), (), idempotent=False)
         expires = received.expires
@@ -158,6 +169,8 @@ class Carrier:
         if job.row.plan:
             return _decode_plan(job.row.plan)
         named = [mimi_id for mimi_id in (received.replaces, received.in_reply_to) if mimi_id is not None]
+        if named:
+            await self.settled(job.room)  # what it names may have been sent just now
         known = await self._ledger.messages(named) if named else {}
         replaced = known.get(received.replaces or b"")
         if replaced is not None and replaced.sender != job.row.sender:
@@ -196,7 +209,7 @@ class Carrier:
         """
         await self._pace.clear()
         asks = job.row.sending and not job.idempotent
-        self._in_flight.begin(job.room.uri)
+        send = self._in_flight.begin(job.room.uri)
         try:
             async with places:
                 await self._pace.sleep(0)
@@ -204,8 +217,16 @@ class Carrier:
             if isinstance(outcome, Sent):
                 return await self._sent(job, outcome)
         finally:
-            self._in_flight.end(job.room.uri)
+            self._landed(job.room.uri, send)
         return await self._not_sent(job, outcome, asks=asks)
+
+    def _landed(self, room: str, send: asyncio.Event) -> None:
+        """Let who waits for the outcome of a send go on as soon as it is durable."""
+        end = self._ends.get(room)
+        if end is None:
+            self._in_flight.end(room, send)
+        else:
+            end.add_done_callback(lambda _: self._in_flight.end(room, send))
 
     async def _not_sent(self, job: _Job, outcome: Outcome | None, *, asks: bool) -> bool:
         """Decide what becomes of a part that was not sent, or not surely; return whether there is more to do."""
@@ -327,6 +348,7 @@ class Carrier:
 
     async def _end(self, job: _Job, change: Change, state: State, failure: Failure | None = None) -> None:
         """End a delivery and tell its sender, in one transaction; a replayed one has been told of before."""
+        await self.settled(job.room)
         reason, text = failure or ("", "")
         batch = self._outbox.batch()
         batch.change = change
@@ -338,7 +360,9 @@ class Carrier:
         if not job.row.replayed:
             self._report(batch, job, state, failure)
         self._metrics.count(state.name.lower())
-        await batch.commit()
+        uri, end = job.room.uri, batch.commit()
+        self._ends[uri] = end
+        end.add_done_callback(lambda end: self._ends.pop(uri) if self._ends.get(uri) is end else None)
 
     def _report(self, batch: Batch, job: _Job, state: State, failure: Failure | None) -> None:
         conversation = job.room.conversation

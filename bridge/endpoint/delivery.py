@@ -52,13 +52,16 @@ class Deliveries:
         self._fatal = fatal
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._left: dict[str, asyncio.Event] = {}
         self._places = asyncio.Semaphore(settings.parallel)
         self._stopping = False
 
     async def load(self) -> None:
         """See what the last run left behind."""
         for uri in await self._ledger.delivery_rooms():
-            self._in_flight.begin(uri)  # its head may have been sent already, and be answered any moment
+            self._left[uri] = self._in_flight.begin(
+                uri
+            )  # its head may have been sent already, and be answered any moment
 
     async def resume(self) -> None:
         """Go on with what the last run left behind."""
@@ -114,11 +117,18 @@ class Deliveries:
                     for row in rows:
                         await self._pace.sleep(0)
                         await self._deliver(room, row)
+                        self._take_up(room)
+                    await self._carrier.settled(room)
         except Stopping:
             return
         finally:
-            self._in_flight.end(room.uri)
+            self._take_up(room)
             del self._workers[room.uri]
+
+    def _take_up(self, room: Room) -> None:
+        """Note that what the last run left in a room has been taken up."""
+        if (send := self._left.pop(room.uri, None)) is not None:
+            self._in_flight.end(room.uri, send)
 
     async def _deliver(self, room: Room, row: DeliveryRow) -> None:
         """Bring one delivery to its end, however long it takes; others only wait for the time it is really sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 _MOST = 2048
@@ -42,33 +43,38 @@ def _forget_the_oldest(names: OrderedDict[str, Any]) -> None:
 
 
 class InFlight:
-    """Which rooms have a send under way, whose native id is not in the id map yet."""
+    """Which sends are under way in each room: their native ids are not in the id map yet."""
 
     def __init__(self) -> None:
-        self._landed: dict[str, asyncio.Event] = {}
+        self._sends: dict[str, list[asyncio.Event]] = {}
 
-    def begin(self, room: str) -> None:
-        """Note that a send is under way, or may have been when we were killed. One at a time for each room."""
-        self._landed.setdefault(room, asyncio.Event())
+    def begin(self, room: str) -> asyncio.Event:
+        """Note that a send is under way, or may have been when we were killed; return what stands for it."""
+        send = asyncio.Event()
+        self._sends.setdefault(room, []).append(send)
+        return send
 
-    def end(self, room: str) -> None:
-        """Note that its outcome is durable."""
-        landed = self._landed.pop(room, None)
-        if landed is not None:
-            landed.set()
+    def end(self, room: str, send: asyncio.Event) -> None:
+        """Note that the outcome of a send is durable."""
+        send.set()
+        sends = self._sends.get(room, [])
+        if send in sends:
+            sends.remove(send)
+        if not sends:
+            self._sends.pop(room, None)
 
-    def under_way(self, room: str) -> asyncio.Event | None:
-        """Return what will be set when the send that is under way in a room has landed, or None if there is none.
+    def under_way(self, room: str) -> tuple[asyncio.Event, ...]:
+        """Return what will be set when the sends that are under way in a room have landed.
 
         To be asked before the id map is: a send may land while that is being read, too late to be found and too early
         to be waited for.
         """
-        return self._landed.get(room)
+        return tuple(self._sends.get(room, ()))
 
 
-async def landed(send: asyncio.Event, timeout: float) -> bool:  # noqa: ASYNC109 - an answer, not an error
-    """Wait for a send; return whether it has landed in time."""
+async def landed(sends: Iterable[asyncio.Event], timeout: float) -> None:  # noqa: ASYNC109 - it is no error
+    """Wait until these sends have landed, but not for longer than ``timeout`` seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout):
-            await send.wait()
-    return send.is_set()
+            for send in sends:
+                await send.wait()

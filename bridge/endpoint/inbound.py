@@ -188,23 +188,22 @@ class Receiving:
         sends = self._sends(events)
         known = dict(await self._ledger.natives(named_by(events)))
         here = {event.native_id for event in events if isinstance(event, Inbound)}
-        late = [
-            send
-            for event, send in sends
-            if any(native not in known and native not in here for native in refers_to(event))
-        ]
-        if late and any([await landed(send, _LANDING_S) for send in dict.fromkeys(late)]):
+        late: dict[asyncio.Event, None] = {}
+        for event, under_way in sends:
+            if any(native not in known and native not in here for native in refers_to(event)):
+                late.update(dict.fromkeys(under_way))
+        if late:
+            await landed(late, _LANDING_S)
             known = dict(await self._ledger.natives(named_by(events)))
         return known
 
-    def _sends(self, events: Iterable[Event]) -> list[tuple[Event, asyncio.Event]]:
-        """Find the events that may refer to what is being sent in their room just now, each with that send."""
+    def _sends(self, events: Iterable[Event]) -> list[tuple[Event, tuple[asyncio.Event, ...]]]:
+        """Find the events that may refer to what is being sent in their room just now, each with those sends."""
         found = []
         for event in events:
             room = self._rooms.of(event.conversation) if isinstance(event, Inbound | Receipt) else None
-            send = None if room is None else self._in_flight.under_way(room.uri)
-            if send is not None:
-                found.append((event, send))
+            if room is not None and (sends := self._in_flight.under_way(room.uri)):
+                found.append((event, sends))
         return found
 
     async def _strangers(self, events: Iterable[Event]) -> Mapping[str, Refused]:

@@ -83,17 +83,19 @@ def test_early_names_are_not_kept_for_ever() -> None:
 
 async def test_a_send_under_way_is_waited_for_but_not_for_ever() -> None:
     in_flight = InFlight()
-    assert in_flight.under_way("room") is None
-    in_flight.begin("room")
-    send = in_flight.under_way("room")
-    assert send is not None
-    assert not await landed(send, 0.01)
-    waiting = asyncio.create_task(landed(send, 5))
+    assert in_flight.under_way("room") == ()
+    first, second = in_flight.begin("room"), in_flight.begin("room")
+    sends = in_flight.under_way("room")
+    assert sends == (first, second)
+    await landed(sends, 0.01)
+    waiting = asyncio.create_task(landed(sends, 5))
+    in_flight.end("room", first)
     await asyncio.sleep(0)
-    in_flight.end("room")
-    assert await waiting
-    assert in_flight.under_way("room") is None
-    assert await landed(send, 0)  # who asked before it landed is still told that it has
+    assert not waiting.done()
+    in_flight.end("room", second)
+    await waiting
+    assert in_flight.under_way("room") == ()
+    await landed(sends, 0)  # who asked before they landed still learns that they have
 
 
 async def test_identity_and_secret_outlive_a_restart(tmp_path: Path) -> None:
