@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,8 @@ from protocol import content, degrade, extensions, status
 from protocol.capabilities import Capabilities
 from protocol.content import Content
 from protocol.status import Status
+
+_ENDS = 8  # messages of one room whose ends may become durable together; so many are sent again after a crash at most
 
 Clock = Callable[[], int]
 Random = Callable[[int], bytes]
@@ -108,13 +111,13 @@ class Carrier:
         self._metrics = metrics
         self._clock = clock
         self._random = random
-        self._ends: dict[str, asyncio.Future[None]] = {}
+        self._ends: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def settled(self, room: Room) -> None:
         """Wait until what has been brought to its end in a room is durable."""
-        end = self._ends.get(room.uri)
-        if end is not None:
-            await asyncio.shield(end)
+        ends = self._ends.get(room.uri)
+        if ends:
+            await asyncio.shield(ends[-1])
 
     async def carry(self, room: Room, row: DeliveryRow, places: asyncio.Semaphore) -> None:
         """Bring one message to its end; ``places`` bounds how many are sent at once. Raises ``Stopping``.
@@ -222,11 +225,11 @@ class Carrier:
 
     def _landed(self, room: str, send: asyncio.Event) -> None:
         """Let who waits for the outcome of a send go on as soon as it is durable."""
-        end = self._ends.get(room)
-        if end is None:
+        ends = self._ends.get(room)
+        if not ends:
             self._in_flight.end(room, send)
         else:
-            end.add_done_callback(lambda _: self._in_flight.end(room, send))
+            ends[-1].add_done_callback(lambda _: self._in_flight.end(room, send))
 
     async def _not_sent(self, job: _Job, outcome: Outcome | None, *, asks: bool) -> bool:
         """Decide what becomes of a part that was not sent, or not surely; return whether there is more to do."""
@@ -348,7 +351,9 @@ class Carrier:
 
     async def _end(self, job: _Job, change: Change, state: State, failure: Failure | None = None) -> None:
         """End a delivery and tell its sender, in one transaction; a replayed one has been told of before."""
-        await self.settled(job.room)
+        ends = self._ends.setdefault(job.room.uri, deque())
+        if len(ends) >= _ENDS:
+            await asyncio.shield(ends[0])
         reason, text = failure or ("", "")
         batch = self._outbox.batch()
         batch.change = change
@@ -360,9 +365,9 @@ class Carrier:
         if not job.row.replayed:
             self._report(batch, job, state, failure)
         self._metrics.count(state.name.lower())
-        uri, end = job.room.uri, batch.commit()
-        self._ends[uri] = end
-        end.add_done_callback(lambda end: self._ends.pop(uri) if self._ends.get(uri) is end else None)
+        end = batch.commit()
+        ends.append(end)
+        end.add_done_callback(ends.remove)
 
     def _report(self, batch: Batch, job: _Job, state: State, failure: Failure | None) -> None:
         conversation = job.room.conversation

@@ -117,7 +117,9 @@ class Deliveries:
                     for row in rows:
                         await self._pace.sleep(0)
                         await self._deliver(room, row)
-                        self._take_up(room)
+                        if room.uri in self._left:
+                            await self._carrier.settled(room)
+                            self._take_up(room)
                     await self._carrier.settled(room)
         except Stopping:
             return
@@ -126,7 +128,7 @@ class Deliveries:
             del self._workers[room.uri]
 
     def _take_up(self, room: Room) -> None:
-        """Note that what the last run left in a room has been taken up."""
+        """Note that what the last run may have been sending in a room has come to its end, and that is durable."""
         if (send := self._left.pop(room.uri, None)) is not None:
             self._in_flight.end(room.uri, send)
 
