@@ -10,7 +10,7 @@ from protocol.mls import SenderType, errors, joining, schedule
 from protocol.mls.codec import decode
 from protocol.mls.extensions import Extension, ExtensionType, encode_dictionary
 from protocol.mls.messages import Sender, read_message
-from protocol.mls.proposals import AppDataUpdate, ExternalInit, Remove, SelfRemove
+from protocol.mls.proposals import AppDataUpdate, ExternalInit, GroupContextExtensions, Remove, SelfRemove
 from protocol.mls.rules import Item, apply_app_data, check_list
 from protocol.mls.secret_tree import APPLICATION, HANDSHAKE, MAX_SKIPPED, SecretTree
 from protocol.mls.staged import Patch
@@ -208,3 +208,33 @@ def test_a_stored_patch_stays_within_its_tree():
     with pytest.raises(errors.StateError):
         decode(Patch(2, [(3, None)]).encode(), Patch.read)
     assert decode(Patch(2, [(2, None)]).encode(), Patch.read).nodes == [(2, None)]
+
+
+MEMBER = Sender(SenderType.MEMBER, 0)
+
+
+@pytest.mark.parametrize(
+    ("proposals", "error", "reason"),
+    [
+        ((AppDataUpdate(1, b""), Remove(0)), errors.CommitterRemovedError, "own author"),
+        ((AppDataUpdate(1, b""), Remove(1), Remove(1)), errors.ProposalError, "two proposals change one leaf"),
+        ((GroupContextExtensions(()),) * 2, errors.ProposalError, "two proposals replace"),
+    ],
+)
+def test_a_commit_is_refused_for_the_right_reason(proposals, error, reason):
+    context = new_group(new_identity("a")).view.context
+    with pytest.raises(error, match=reason):
+        check_list([Item(one, MEMBER, inline=True) for one in proposals], MEMBER, context, SUITE)
+
+
+def test_two_members_can_be_removed_at_once():
+    context = new_group(new_identity("a")).view.context
+    check_list([Item(Remove(leaf), MEMBER, inline=True) for leaf in (1, 2)], MEMBER, context, SUITE)
+
+
+def test_both_ratchets_of_a_leaf_last_from_the_moment_one_is_used():
+    alice, bob = new_members("a", "b")
+    bob.changes()
+    bob.unprotect(say(alice))
+    written = bob.changes()
+    assert [len(written[f"r/{bob.epoch}/0/{kind}"]) for kind in (HANDSHAKE, APPLICATION)] == [36, 36]
