@@ -48,8 +48,8 @@ def hub(loaded: Loaded) -> Hub:
     )
 
 
-def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo) -> EndpointSettings:
-    """Return what an endpoint is told of itself."""
+def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distrust: bool = False) -> EndpointSettings:
+    """Return what an endpoint is told of itself; ``distrust``: its ledger is an older copy."""
     config = loaded.config
     leg = config.endpoint[name].leg
     return EndpointSettings(
@@ -62,6 +62,7 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo) -> Endpoi
         persons=tuple(Person(person.name, tuple(person.addresses)) for person in config.person),
         retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),
         parallel=config.delivery.parallel,
+        distrust=distrust,
     )
 
 

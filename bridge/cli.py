@@ -46,6 +46,10 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="RIALTO_CONFIG", help="The configuration file.", show_default=True)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+RestoredOption = Annotated[
+    bool,
+    typer.Option("--restored", help="The ledgers come from a backup: re-key every room before sending. For one start."),
+]
 EndpointOption = Annotated[str, typer.Option("--endpoint", "-e", help="Only this endpoint.")]
 DEFAULT = Path("rialto.toml")
 
@@ -97,24 +101,26 @@ def check(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def run(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def run(config: ConfigOption = DEFAULT, restored: RestoredOption = False, as_json: JsonOption = False) -> None:
     """Run router and endpoints in this one process."""
     loaded = _logged(config, as_json)
-    _serve(loaded, router=True, endpoints=tuple(loaded.config.endpoint), own_process=False)
+    _serve(loaded, router=True, endpoints=tuple(loaded.config.endpoint), own_process=False, restored=restored)
 
 
 @app.command()
 def router(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     """Run the router alone: it holds no key and reads none."""
-    _serve(_logged(config, as_json), router=True, endpoints=(), own_process=True)
+    _serve(_logged(config, as_json), router=True, endpoints=(), own_process=True, restored=False)
 
 
 @app.command()
-def endpoint(name: str, config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def endpoint(
+    name: str, config: ConfigOption = DEFAULT, restored: RestoredOption = False, as_json: JsonOption = False
+) -> None:
     """Run one endpoint alone, against a router in another process."""
     loaded = _logged(config, as_json)
     _known(loaded, name)
-    _serve(loaded, router=False, endpoints=(name,), own_process=True)
+    _serve(loaded, router=False, endpoints=(name,), own_process=True, restored=restored)
 
 
 # --- looking at a running daemon --------------------------------------------------------------------------------------
@@ -228,10 +234,10 @@ def matrix_registration(
 # --- the commands' common parts ---------------------------------------------------------------------------------------
 
 
-def _serve(loaded: Loaded, *, router: bool, endpoints: Sequence[str], own_process: bool) -> None:
+def _serve(loaded: Loaded, *, router: bool, endpoints: Sequence[str], own_process: bool, restored: bool) -> None:
     from bridge.service import serve  # the daemon's weight, which no other command needs
 
-    asyncio.run(serve(loaded, router=router, endpoints=endpoints, own_process=own_process))
+    asyncio.run(serve(loaded, router=router, endpoints=endpoints, own_process=own_process, restored=restored))
 
 
 def _logged(config: Path, as_json: bool) -> Loaded:

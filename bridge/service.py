@@ -36,8 +36,12 @@ from protocol.uri import endpoint_uri
 log = structlog.get_logger(__name__)
 
 
-async def serve(loaded: Loaded, *, router: bool, endpoints: Sequence[str], own_process: bool) -> None:
+async def serve(
+    loaded: Loaded, *, router: bool, endpoints: Sequence[str], own_process: bool, restored: bool = False
+) -> None:
     """Run until told to stop. ``own_process``: router and endpoints are processes of their own, linked by HTTP.
+
+    ``restored``: the operator says that the ledgers are older copies, so every room is re-keyed before anything is sent.
 
     Raises ``RialtoError`` or ``StorageError`` when a part cannot start.
     """
@@ -46,7 +50,7 @@ async def serve(loaded: Loaded, *, router: bool, endpoints: Sequence[str], own_p
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_quit, stop)
     async with AsyncExitStack() as stack:
-        daemon = Daemon(loaded, stack, own_process=own_process)
+        daemon = Daemon(loaded, stack, own_process=own_process, restored=restored)
         await daemon.start(router=router, endpoints=endpoints)
         systemd.notify("READY=1")
         await daemon.watch(stop)
@@ -64,10 +68,11 @@ def _stop_or_quit(stop: asyncio.Event) -> None:
 class Daemon:
     """The parts of one process."""
 
-    def __init__(self, loaded: Loaded, stack: AsyncExitStack, *, own_process: bool) -> None:
+    def __init__(self, loaded: Loaded, stack: AsyncExitStack, *, own_process: bool, restored: bool) -> None:
         self._loaded = loaded
         self._stack = stack
         self._own_process = own_process
+        self._restored = restored
         self._figures = Figures()
         self._api = Api(self.health, self._figures)
         self._hub: Hub | None = None
@@ -114,7 +119,7 @@ class Daemon:
         kind = adapters.of_endpoint(name, config)
         adapter = kind()
         endpoint = Endpoint(
-            assembly.endpoint_settings(self._loaded, name, kind.info),
+            assembly.endpoint_settings(self._loaded, name, kind.info, distrust=self._restored),
             adapter,
             adapters.account(self._loaded, name, kind),
             self._router_of(name),
