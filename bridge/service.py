@@ -41,7 +41,7 @@ async def serve(
 ) -> None:
     """Run until told to stop. ``own_process``: router and endpoints are processes of their own, linked by HTTP.
 
-    ``restored``: the operator says that the ledgers are older copies, so every room is re-keyed before anything is sent.
+    ``restored``: the operator says that the ledgers are older copies: every room is re-keyed before anything is sent.
 
     Raises ``RialtoError`` or ``StorageError`` when a part cannot start.
     """
