@@ -57,7 +57,9 @@ async def test_a_plumbed_room_joins_three_networks(square: House) -> None:
     await until(lambda: len(sea.reports) >= 2)
     assert all(update.by is None for _, update in sea.reports)
     (room,) = await square.endpoints["sea"].room_summaries()
-    assert [member.endpoint.rpartition("/")[2] for member in room.members] == ["sea", "sky", "shore"]
+    names = [member.endpoint.rpartition("/")[2] for member in room.members]
+    assert names[0] == "sea"  # the others come in the order in which their KeyPackages could be claimed
+    assert set(names) == {"sea", "sky", "shore"}
     assert room.assurance is LegClass.OPERATOR
 
 
