@@ -32,11 +32,15 @@ class MatrixPerson(Person):
         self.client.add_ephemeral_callback(self._on_ephemeral, nio.EphemeralEvent)
         self._task = asyncio.create_task(self.client.sync_forever(timeout=30_000, set_presence="offline"))
 
-    async def leave(self) -> None:
-        """Stop and close."""
+    async def rest(self) -> None:
+        """Stop to sync: go on speaking without listening."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def leave(self) -> None:
+        """Stop and close."""
+        await self.rest()
         await self.client.close()
 
     async def join(self, room: str) -> str:
