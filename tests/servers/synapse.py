@@ -305,6 +305,6 @@ class Synapse:
 def synapse() -> Iterator[Synapse]:
     """A running homeserver, one for each module of tests; give it application services with ``serve``."""
     if not python().exists():
-        pytest.skip(f"no Synapse at {python()}: run `make synapse`, or name its Python in RIALTO_SYNAPSE")
+        pytest.skip(f"no Synapse at {python()}: run `make setup`, or name its Python in RIALTO_SYNAPSE")
     with Synapse() as server:
         yield server
