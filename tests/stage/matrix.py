@@ -30,7 +30,9 @@ class MatrixPerson(Person):
         self.client.add_event_callback(self._on_invite, nio.InviteMemberEvent)
         self.client.add_event_callback(self._on_event, nio.Event)
         self.client.add_ephemeral_callback(self._on_ephemeral, nio.EphemeralEvent)
-        self._task = asyncio.create_task(self.client.sync_forever(timeout=30_000, set_presence="offline"))
+        whole = {"room": {"timeline": {"limit": 10_000}}}  # else a busy room is shown with gaps
+        syncing = self.client.sync_forever(timeout=30_000, sync_filter=whole, set_presence="offline")
+        self._task = asyncio.create_task(syncing)
 
     async def rest(self) -> None:
         """Stop to sync: go on speaking without listening."""
