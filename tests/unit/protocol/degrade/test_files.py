@@ -1,0 +1,92 @@
+"""What becomes of files and their captions."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol import degrade
+from protocol.capabilities import Level
+from protocol.content import ExternalPart, Semantics, SinglePart, text
+from protocol.degrade import Loss, Planned
+from tests.unit.protocol.degrade.scene import BARE, CAT, content, files, several, words
+
+
+def test_a_file_goes_with_its_caption():
+    said = several(CAT, text("My cat"), semantics=Semantics.SINGLE_UNIT)
+    plan = degrade.plan(content(said), files(caption=Level.FULL))
+    assert plan == degrade.Plan(messages=(Planned(part=said),))
+    other = several(text("My cat"), CAT, semantics=Semantics.SINGLE_UNIT)
+    assert degrade.plan(content(other), files(caption=Level.FULL)) == plan
+
+
+def test_a_caption_that_cannot_go_along_follows():
+    said = content(several(CAT, text("My cat"), semantics=Semantics.SINGLE_UNIT))
+    apart = degrade.plan(said, files())
+    assert [message.part for message in apart.messages] == [CAT, text("My cat")]
+    assert apart.losses == (Loss("caption", Level.PARTIAL, "a caption is sent as a message of its own"),)
+    long = degrade.plan(said, files(caption=Level.FULL, max_caption=5))
+    assert [message.part for message in long.messages] == [CAT, text("My cat")]
+
+
+def test_parts_that_are_no_unit_follow_one_another():
+    plan = degrade.plan(content(several(text("My cat"), CAT)), files(caption=Level.FULL))
+    assert [message.part for message in plan.messages] == [text("My cat"), CAT]
+    three = several(text("a"), text("b"), CAT, semantics=Semantics.SINGLE_UNIT)
+    assert len(degrade.plan(content(three), files(caption=Level.FULL)).messages) == 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"level": Level.REJECTED}, "media-refused"),
+        ({"level": Level.UNSUPPORTED}, "media-refused"),
+        ({"level": Level.DROPPED}, "unsupported"),
+        ({"max_size": 5_000_000}, "media-too-large"),
+    ],
+)
+def test_a_file_that_cannot_be_sent_is_refused_if_it_is_all_there_is(rule, reason):
+    assert degrade.plan(content(CAT), files(**rule)).refused.reason == reason
+
+
+def test_beside_other_words_it_leaves_a_notice():
+    plan = degrade.plan(content(several(text("My cat"), CAT)), files(max_size=5_000_000))
+    assert words(plan) == ["My cat", "[cat.png (image/png, 5.1 MB) cannot be shown here]"]
+    assert plan.losses == (
+        Loss(
+            "file",
+            Level.UNSUPPORTED,
+            "a file is sent as a notice: 5100000 bytes are more than the network's 5000000",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (0, "A cat (image/png): https://e.org/x"),
+        (999, "A cat (image/png, 999 bytes): https://e.org/x"),
+        (1500, "A cat (image/png, 1.5 kB): https://e.org/x"),
+        (2_000_000_000, "A cat (image/png, 2.0 GB): https://e.org/x"),
+        (3_000_000_000_000, "A cat (image/png, 3000 GB): https://e.org/x"),
+    ],
+)
+def test_a_file_that_everybody_may_fetch_is_a_link(size, said):
+    public = ExternalPart(content_type="image/png", url="https://e.org/x", size=size, description="A cat")
+    assert words(degrade.plan(content(public), BARE)) == [said]
+
+
+def test_a_converted_file_says_so():
+    plan = degrade.plan(content(CAT), files(level=Level.PARTIAL))
+    assert plan.losses == (Loss("file", Level.PARTIAL, "a file (image/png) is converted"),)
+
+
+def test_a_file_inside_the_message_is_handed_over_like_any_other():
+    plan = degrade.plan(content(SinglePart("image/png", b"\x89PNG")), files())
+    part = plan.messages[0].part
+    assert (part.content_type, part.size, part.enc_alg) == ("image/png", 4, 0)
+    assert degrade.inline_bytes(part) == b"\x89PNG"
+
+
+@pytest.mark.parametrize("url", ["https://e.org", "data:x;base64,!", "odd:x;base64,AA=="])
+def test_other_files_have_no_bytes_inside(url):
+    assert degrade.inline_bytes(ExternalPart(content_type="image/png", url=url)) is None

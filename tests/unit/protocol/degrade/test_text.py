@@ -1,0 +1,56 @@
+"""What becomes of text and its formatting."""
+
+from __future__ import annotations
+
+from protocol import degrade
+from protocol.capabilities import Capabilities, Feature, Format, Level, Way
+from protocol.content import HTML, MARKDOWN, SinglePart, text
+from protocol.degrade import Loss, Refusal
+from tests.unit.protocol.degrade.scene import BARE, RICH, content, network, words
+
+
+def test_formatting_falls_back_to_words():
+    plan = degrade.plan(content(text("**Hi** [shop](https://e.org)\n\n- a", MARKDOWN)), BARE)
+    assert words(plan) == ["Hi shop (https://e.org)\n\n• a"]
+    assert [(loss.what, loss.level) for loss in plan.losses] == [
+        ("bold", Level.UNSUPPORTED),
+        ("bullets", Level.UNSUPPORTED),
+        ("link", Level.UNSUPPORTED),
+    ]
+
+
+def test_only_the_formatting_that_is_missing_goes():
+    some = Capabilities(send=Way(formatting={Format.BOLD: Level.FULL, Format.ITALIC: Level.PARTIAL}))
+    plan = degrade.plan(content(text("**a** _b_ ~~c~~", MARKDOWN)), some)
+    assert plan.messages[0].part == text("**a** _b_ c", MARKDOWN)
+    assert plan.losses == (
+        Loss("italic", Level.PARTIAL, "italic converted"),
+        Loss("strike", Level.UNSUPPORTED, "strike sent as plain words and characters"),
+    )
+
+
+def test_html_becomes_markdown_and_unformatted_markdown_plain_text():
+    assert degrade.plan(content(SinglePart(HTML, b"<b>a</b>")), RICH).messages[0].part == text("**a**", MARKDOWN)
+    assert degrade.plan(content(text("a\\*", MARKDOWN)), RICH).messages[0].part == text("a*")
+    assert degrade.plan(content(SinglePart("text/x-odd", b"a")), RICH).messages[0].part == text("a")
+
+
+def test_a_mention_keeps_its_name():
+    said = content(text("[Romeo](mimi://e.org/u/r) come", MARKDOWN))
+    assert degrade.plan(said, RICH).losses == ()
+    linking = {Format.LINK: Level.FULL}
+    none = degrade.plan(said, Capabilities(send=Way(formatting=linking)))
+    assert words(none) == ["Romeo come"]
+    assert none.losses == (Loss("mention", Level.UNSUPPORTED, "a mention is sent as a name only"),)
+    partial = Capabilities(send=Way(formatting=linking, features={Feature.MENTION: Level.PARTIAL}))
+    assert degrade.plan(said, partial).losses == (Loss("mention", Level.PARTIAL, "a mention is converted"),)
+
+
+def test_a_network_may_refuse_text_or_a_kind_of_it():
+    assert degrade.plan(content(text("a")), network(text=Level.REJECTED)).refused
+    assert degrade.plan(content(text("a")), network(text=Level.DROPPED)).refused == Refusal(
+        "unsupported", "a text is left out"
+    )
+    tables = Capabilities(send=Way(formatting={Format.TABLE: Level.REJECTED}))
+    refused = degrade.plan(content(text("| a |\n|---|", MARKDOWN)), tables).refused
+    assert refused == Refusal("unsupported", "the network refuses text with table")
