@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.servers.prosody", "tests.servers.synapse"]
+pytest_plugins = ["tests.servers.prosody", "tests.servers.synapse", "tests.servers.postgres"]

@@ -10,6 +10,7 @@ if [ "${1:-}" = python ]; then
 else
     want prosody prosody prosody-modules lua-dbi-sqlite3 lua-event lua-unbound
     [ -d /usr/lib/prosody/modules ] && [ -e /usr/lib/prosody/modules/mod_privilege ] || missing+=(prosody-modules)
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
     want node nodejs
     want npm npm
 fi

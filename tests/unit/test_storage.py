@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import stat
 import threading
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, bindparam, make_url, text, update
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, bindparam, text, update
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
 
@@ -254,23 +251,6 @@ async def test_parameters_in_another_order_than_the_statements_are_a_mistake(dat
     confused = Bulk(update(TABLE).where(TABLE.c.n == bindparam("old")).values(n=bindparam("new")), ["old", "new"])
     with pytest.raises(ValueError, match="in the order"):
         await database.writer.run(lambda connection: confused.run(connection, [(1, 2)]))
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A schema of its own on the server that the environment names."""
-    server = os.environ.get("RIALTO_POSTGRES")
-    if not server:
-        pytest.skip("RIALTO_POSTGRES names no PostgreSQL server")
-    schema = f"rialto_{uuid.uuid4().hex}"
-    engine = open_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    url = make_url(server).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield url.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
 
 
 async def test_postgresql_has_one_writer_too_and_keeps_the_neighbours_of_a_failure(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy import create_engine, inspect, text
 
 from bridge.endpoint.errors import SealError
 from bridge.endpoint.ledger import Change, State, moves
 from bridge.endpoint.sealing import Sealer
 from bridge.endpoint.sql_ledger import SqlLedger
 from bridge.endpoint.tables import metadata
-from bridge.storage import open_engine
 from tests.unit.endpoint.ledger_suite import ONE, LedgerSuite, delivery, message
 
 KEY = bytes(range(32))
@@ -105,22 +103,11 @@ class TestSqlite(LedgerSuite):
 
 class TestPostgres(LedgerSuite):
     @pytest.fixture
-    async def opened(self) -> AsyncIterator[Opened]:
-        server = os.environ.get("RIALTO_POSTGRES")
-        if not server:
-            pytest.skip("RIALTO_POSTGRES names no PostgreSQL server")
-        schema = f"rialto_{uuid.uuid4().hex}"
-        engine = open_engine(server)
-        with engine.begin() as connection:
-            connection.execute(text(f"CREATE SCHEMA {schema}"))
-        url = make_url(server).update_query_dict({"options": f"-csearch_path={schema}"})
-        opened = Opened(url.render_as_string(hide_password=False))
+    async def opened(self, postgres_url: str) -> AsyncIterator[Opened]:
+        opened = Opened(postgres_url)
         await opened.open()
         yield opened
         await opened.ledger.close()
-        with engine.begin() as connection:
-            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-        engine.dispose()
 
     @pytest.fixture
     def ledger(self, opened: Opened) -> SqlLedger:

@@ -1,14 +1,11 @@
-"""The journal engine passes the suite on SQLite, and on PostgreSQL when RIALTO_POSTGRES names one."""
+"""The journal engine passes the suite on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, make_url, text
+from sqlalchemy import inspect
 
 from bridge.router.journal import Journal
 from bridge.router.migrations import LOCATION
@@ -21,23 +18,6 @@ from tests.unit.router.journal_suite import JournalSuite, Reopen
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'router.db'}"
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A schema of its own on the server that the environment names."""
-    server = os.environ.get("RIALTO_POSTGRES")
-    if not server:
-        pytest.skip("RIALTO_POSTGRES names no PostgreSQL server")
-    schema = f"rialto_{uuid.uuid4().hex}"
-    engine = open_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    url = make_url(server).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield url.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
 
 
 class TestOnSqlite(JournalSuite):
