@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from protocol import geo
 from protocol.commerce.model import (
     Card,
     Carousel,
@@ -66,7 +67,7 @@ def _lines(part: Commerce) -> Iterator[str]:
         case LocationRequest(body=body):
             yield from (body, "(Please answer with your location.)")
         case Location(latitude=latitude, longitude=longitude, name=name, address=address):
-            yield from (name, address, f"geo:{latitude:.6f},{longitude:.6f}")
+            yield from (name, address, geo.write(latitude, longitude))
         case ContactCard():
             yield from _contact(part)
         case Product() | ProductList():

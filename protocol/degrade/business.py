@@ -9,6 +9,7 @@ from protocol.commerce import (
     Carousel,
     Commerce,
     LinkButton,
+    LocationRequest,
     Menu,
     Option,
     ProductList,
@@ -43,7 +44,8 @@ def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outc
                 shown = Whole(source if fitting == part else single(fitting))
                 return Outcome(shown=(shown,), losses=_losses(part, candidate, fitting, capabilities), offers=offers)
     loss = Loss(feature, Level.UNSUPPORTED, f"{named(feature)} sent in words{', the options numbered' * offers}")
-    return Outcome(shown=(Words(text=text_of(part)),), losses=(loss,), offers=offers)
+    asked = part if offers or isinstance(part, LocationRequest) else None
+    return Outcome(shown=(Words(text=text_of(part)),), losses=(loss,), offers=offers, asked=asked)
 
 
 def _losses(part: Commerce, candidate: Commerce, fitting: Commerce, capabilities: Capabilities) -> tuple[Loss, ...]:

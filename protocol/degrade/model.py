@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from protocol.capabilities import Level
+from protocol.commerce import Commerce
 from protocol.content import Part
 
 
@@ -86,9 +87,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What will be sent, in this order, what is lost by it, or why nothing is.
 
     The first of ``messages`` carries the edit, the reply or the deletion. Without messages and without a refusal
-    there is nothing to send and nobody misses it (typing, on a network that cannot show it).
+    there is nothing to send and nobody misses it (typing, on a network that cannot show it). ``offers`` is the part
+    that is sent in words and can be answered in words (``match_option``, or a location that is asked for), if there is
+    just one.
     """
 
     messages: tuple[Planned, ...] = ()
     losses: tuple[Loss, ...] = ()
     refused: Refusal | None = None
+    offers: Commerce | None = None

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from protocol.capabilities import FileRule, Level
+from protocol.commerce import Commerce
 from protocol.content import ExternalPart, SinglePart
 from protocol.degrade.model import Loss, Refusal
 from protocol.richtext.tree import Tree
@@ -46,13 +47,15 @@ Shown: TypeAlias = Words | Whole | File
 class Outcome(Struct, frozen=True, kw_only=True):
     """What is shown of a part, and what is lost; or why the whole message is refused.
 
-    ``offers``: there is something to choose in it, so other words must not take its place.
+    ``offers``: there is something to choose in it, so other words must not take its place. ``asked`` is what was put
+    into words and can be answered in words: something to choose from, or a request for a location.
     """
 
     shown: tuple[Shown, ...] = ()
     losses: tuple[Loss, ...] = ()
     refused: Refusal | None = None
     offers: bool = False
+    asked: Commerce | None = None
 
     @property
     def level(self) -> Level:
@@ -65,10 +68,12 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def joined(outcomes: Iterable[Outcome]) -> Outcome:
     """Return several outcomes as one, in order; one refusal refuses all."""
     kept = tuple(outcomes)
+    asked = [outcome.asked for outcome in kept if outcome.asked]
     return Outcome(
         shown=tuple(shown for outcome in kept for shown in outcome.shown),
         losses=tuple(loss for outcome in kept for loss in outcome.losses),
         refused=next((outcome.refused for outcome in kept if outcome.refused), None),
+        asked=asked[0] if len(asked) == 1 else None,  # of two numberings nobody knows which one a number means
     )
 
 

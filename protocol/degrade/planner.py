@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from protocol.capabilities import Capabilities, Feature, Level
 from protocol.content import (
@@ -168,6 +169,8 @@ def _message(content: Content, capabilities: Capabilities, context: Context) -> 
     if lead.speaker:
         losses += (Loss("sender", Level.PARTIAL, "the sender's name is put before the text"),)
     planned = cutting.cut(cutting.led(shown.shown, lead, capabilities), losses, capabilities)
+    if shown.asked is not None and planned.messages:
+        planned = replace(planned, offers=shown.asked)
     return cutting.bound(planned, replaces=edit.keeps, in_reply_to=reply.keeps)
 
 

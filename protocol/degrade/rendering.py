@@ -79,7 +79,7 @@ def _preferred(found: list[Outcome]) -> Outcome:
         return best
     reasons = first.refused.text if first.refused else "; ".join(loss.text for loss in first.losses)
     alternative = Loss("part", max(first.level, Level.UNSUPPORTED), f"another rendering is sent: {reasons}")
-    return replace(best, losses=(alternative, *best.losses))
+    return replace(best, losses=(alternative, *best.losses), asked=best.asked or first.asked)
 
 
 def _with_captions(outcome: Outcome) -> Outcome:
@@ -87,8 +87,8 @@ def _with_captions(outcome: Outcome) -> Outcome:
     match outcome.shown:
         case (File() as file, Words() as words) | (Words() as words, File() as file):
             if file.rule.caption >= Level.PARTIAL:
-                return Outcome(shown=(File(file.part, file.rule, words),), losses=outcome.losses)
+                return replace(outcome, shown=(File(file.part, file.rule, words),))
             loss = Loss("caption", Level.PARTIAL, "a caption is sent as a message of its own")
-            return Outcome(shown=(file, words), losses=(*outcome.losses, loss))
+            return replace(outcome, shown=(file, words), losses=(*outcome.losses, loss))
         case _:
             return outcome
