@@ -76,6 +76,16 @@ def _check(entries: Any) -> None:  # noqa: ANN401 - whatever a sender has made o
             raise StatusError("a status that is not within 0..255", (index, 1))
 
 
+def latest(report: Iterable[tuple[bytes, int]]) -> dict[bytes, int]:
+    """Return the one status of each message of a report: named twice, a message does not move back."""
+    found: dict[bytes, int] = {}
+    for message_id, status in report:
+        old = found.setdefault(message_id, status)
+        if old != status:
+            found[message_id] = advance(old, status)
+    return found
+
+
 def advance(old: int, new: int) -> Status:
     """Return the status of a message that had ``old`` and is now reported as ``new``: it never moves back.
 

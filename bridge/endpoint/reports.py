@@ -129,7 +129,7 @@ class Reports:
         """Note a status report and show what is new of it. Raises ``Stopping``."""
         received = content.decode(row.content)
         failure = translate.failure_of(received)
-        report = dict(status.decode(received.part.content)) if isinstance(received.part, SinglePart) else {}
+        report = status.latest(status.decode(received.part.content)) if isinstance(received.part, SinglePart) else {}
         messages = await self._ledger.messages(report)
         states = await self._ledger.states(report)
         change = Change(deliveries_done=[row.id])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from protocol import cbor
-from protocol.status import Status, StatusError, advance, decode, encode
+from protocol.status import Status, StatusError, advance, decode, encode, latest
 
 ONE, TWO = b"\x01" + b"a" * 31, b"\x01" + b"b" * 31
 
@@ -89,3 +89,17 @@ def test_a_report_must_be_deterministic_cbor() -> None:
 )
 def test_a_status_only_moves_forward(old: int, new: int, reached: Status) -> None:
     assert advance(old, new) is reached
+
+
+def test_a_message_that_is_named_twice_in_one_report_does_not_move_back() -> None:
+    assert latest([(ONE, Status.READ), (TWO, Status.DELIVERED), (ONE, Status.DELIVERED)]) == {
+        ONE: Status.READ,
+        TWO: Status.DELIVERED,
+    }
+    assert latest([(ONE, Status.ERROR), (ONE, Status.READ)]) == {ONE: Status.ERROR}
+    assert latest([(ONE, 99), (ONE, Status.READ), (TWO, Status.READ), (TWO, 99)]) == {
+        ONE: Status.READ,
+        TWO: Status.READ,
+    }
+    assert latest([(ONE, 99), (ONE, 99)]) == {ONE: 99}
+    assert latest([]) == {}
