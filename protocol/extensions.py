@@ -14,12 +14,17 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 
+from protocol.cbor import Tag
 from protocol.errors import ProtocolError
+from protocol.parts import repaired
 
 Extensions: TypeAlias = Mapping[int | str, Any]
 
 MAX_NAME_OCTETS: Final = 1024
 MAX_REFERENCE_OCTETS: Final = 4096
+MAX_URI_OCTETS: Final = 65_535
+URI_TAG: Final = 32
+"""The CBOR tag of a text that is a URI (RFC 8949, section 3.4.5.3)."""
 
 
 class ExtensionError(ProtocolError):
@@ -65,7 +70,7 @@ def _number(value: object, least: int, most: int) -> bool:
 
 
 def _timestamp(value: object) -> bool:
-    if not isinstance(value, Mapping) or not _number(value.get(1), 0, 1 << 53):
+    if not isinstance(value, Mapping) or not _number(value.get(1), 0, _UINT64):
         return False
     fractions = [key for key in value if key != 1]
     return len(fractions) <= 1 and all(
@@ -76,7 +81,10 @@ def _timestamp(value: object) -> bool:
 def _external_id(value: object) -> bool:
     if not isinstance(value, list | tuple) or len(value) != 2 or not isinstance(value[0], bytes):
         return False
-    return _text(MAX_REFERENCE_OCTETS)(value[1]) or _number(value[1], 1, 1 << 53)
+    scope = value[1]
+    if isinstance(scope, Tag):
+        return scope.number == URI_TAG and _text(MAX_URI_OCTETS)(scope.value)
+    return _text(MAX_REFERENCE_OCTETS)(scope) or _number(scope, 1, _UINT64)
 
 
 def _failure(value: object) -> bool:
@@ -90,12 +98,13 @@ def _failure(value: object) -> bool:
     )
 
 
+_UINT64: Final = (1 << 64) - 1
 _FRACTIONS: Final[Mapping[object, int]] = {-3: 10**3, -6: 10**6, -9: 10**9}
 _REASON: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _NETWORK: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
-SENDER_URI: Final = Extension(1, "senderUri", Setter.ENDPOINT, "the URI of who speaks", _text(65_535))
-ROOM_URI: Final = Extension(2, "roomUri", Setter.ENDPOINT, "the URI of the room it is said in", _text(65_535))
+SENDER_URI: Final = Extension(1, "senderUri", Setter.ENDPOINT, "the URI of who speaks", _text(MAX_URI_OCTETS))
+ROOM_URI: Final = Extension(2, "roomUri", Setter.ENDPOINT, "the URI of the room it is said in", _text(MAX_URI_OCTETS))
 SENDER_TIMESTAMP: Final = Extension(
     3, "senderTimestamp", Setter.ENDPOINT, "when the sender's network says it was sent", _timestamp
 )
@@ -175,10 +184,14 @@ def milliseconds(value: Mapping[int, int]) -> int:
 
 
 def external_id(native_id: str, scope: str) -> list[Any]:
-    """Return the value of ``EXTERNAL_MESSAGE_ID``: what ``scope``, a domain or a URI, calls the message."""
-    return [native_id.encode(), scope]
+    """Return the value of ``EXTERNAL_MESSAGE_ID``: what the message is called in the realm of ``scope``, a URI.
+
+    The draft also knows scopes that are the name of a domain, as bare text, or the number of an enterprise.
+    """
+    return [native_id.encode(), Tag(URI_TAG, scope)]
 
 
 def failure(reason: str, text: str) -> dict[str, str]:
-    """Return the value of ``FAILURE``."""
-    return {"reason": reason, "text": text}
+    """Return the value of ``FAILURE``; a reason that is no stable word becomes ``other``, a long text is cut."""
+    cut = repaired(text).encode()[:MAX_REFERENCE_OCTETS].decode(errors="ignore")
+    return {"reason": reason if _REASON.fullmatch(reason) else "other", "text": cut}

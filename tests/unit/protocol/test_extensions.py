@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from protocol import extensions
+from protocol.cbor import Tag
 from protocol.content import Content, NullPart, decode, encode
 from protocol.extensions import (
     EXTERNAL_MESSAGE_ID,
@@ -32,7 +33,7 @@ EVERYTHING: dict[int | str, Any] = {
     SENDER_URI.key: "mimi://rialto.example/u/xmpp~juliet%40capulet.lit",
     ROOM_URI.key: "mimi://rialto.example/r/balcony",
     SENDER_TIMESTAMP.key: timestamp(1_762_760_377_462),
-    EXTERNAL_MESSAGE_ID.key: external_id("de305d54", "capulet.lit"),
+    EXTERNAL_MESSAGE_ID.key: external_id("de305d54", "mimi://a.example/u/xmpp~juliet%40capulet.lit"),
     SENDER_NAME.key: "Juliet",
     SENDER_AVATAR.key: "https://capulet.lit/juliet.png",
     FORWARDED.key: 1,
@@ -85,11 +86,13 @@ def test_an_endpoint_leaves_forwarded_to_the_adapter() -> None:
 GOOD: list[tuple[extensions.Extension, Any]] = [
     (SENDER_URI, "x" * 65_535),
     (SENDER_TIMESTAMP, {1: 0}),
-    (SENDER_TIMESTAMP, {1: 1 << 53, -3: 999}),
+    (SENDER_TIMESTAMP, {1: (1 << 64) - 1, -3: 999}),
     (SENDER_TIMESTAMP, {1: 1, -6: 999_999}),
     (SENDER_TIMESTAMP, {1: 1, -9: 999_999_999}),
     (EXTERNAL_MESSAGE_ID, [b"", "a"]),
     (EXTERNAL_MESSAGE_ID, (b"id", 1)),
+    (EXTERNAL_MESSAGE_ID, [b"id", (1 << 64) - 1]),
+    (EXTERNAL_MESSAGE_ID, [b"id", Tag(32, "mimi://a.example/" + "x" * 5000)]),
     (SENDER_NAME, "ü" * 512),
     (FORWARDED, 1 << 31),
     (ORIGIN_NETWORK, "0-a"),
@@ -107,7 +110,7 @@ BAD: list[tuple[extensions.Extension, Any]] = [
     (SENDER_TIMESTAMP, {1: -1}),
     (SENDER_TIMESTAMP, {1: True}),
     (SENDER_TIMESTAMP, {1: 1.5}),
-    (SENDER_TIMESTAMP, {1: (1 << 53) + 1}),
+    (SENDER_TIMESTAMP, {1: 1 << 64}),
     (SENDER_TIMESTAMP, {1: 1, -3: 1000}),
     (SENDER_TIMESTAMP, {1: 1, -3: -1}),
     (SENDER_TIMESTAMP, {1: 1, -3: 1, -6: 1}),
@@ -118,6 +121,9 @@ BAD: list[tuple[extensions.Extension, Any]] = [
     (EXTERNAL_MESSAGE_ID, ["id", "a"]),
     (EXTERNAL_MESSAGE_ID, [b"id", ""]),
     (EXTERNAL_MESSAGE_ID, [b"id", 0]),
+    (EXTERNAL_MESSAGE_ID, [b"id", Tag(33, "mimi://a.example/u/b")]),
+    (EXTERNAL_MESSAGE_ID, [b"id", Tag(32, b"mimi://a.example/u/b")]),
+    (EXTERNAL_MESSAGE_ID, [b"id", Tag(32, "")]),
     (EXTERNAL_MESSAGE_ID, [b"id", "x" * 4097]),
     (SENDER_NAME, ""),
     (SENDER_NAME, "ü" * 513),
@@ -162,3 +168,24 @@ def test_a_time_is_in_seconds_and_a_fraction() -> None:
         assert milliseconds(timestamp(time)) == time
     assert milliseconds({1: 5, -6: 462_917}) == 5462
     assert milliseconds({1: 5, -9: 462_917_999}) == 5462
+
+
+def test_the_drafts_own_examples_are_understood() -> None:
+    said = {3: {1: 1_762_760_377, -6: 462_917}, 4: [bytes.fromhex("08bbeeb8175c4a64a8926a5a23bb2811"), 311]}
+    check(decode(encode(Content(bytes(16), NullPart(), extensions=said))).extensions)
+
+
+def test_a_uri_that_scopes_an_id_is_tagged_as_one() -> None:
+    """Bare text would name a domain: that is how the draft tells the two apart."""
+    encoded = encode(Content(bytes(16), NullPart(), extensions={4: external_id("id", "mimi://a.example/u/b")}))
+    assert (b"\x82\x42id\xd8\x20\x74" + b"mimi://a.example/u/b") in encoded
+
+
+def test_a_failure_can_be_told_whatever_an_adapter_has_called_it() -> None:
+    for reason, text in (("Not a word", "why"), ("", "half a pair: \ud800"), ("window-closed", "ü" * 5000)):
+        value = failure(reason, text)
+        check({FAILURE.key: value})
+        encode(Content(bytes(16), NullPart(), extensions={FAILURE.key: value}))
+    assert failure("Not a word", "why") == {"reason": "other", "text": "why"}
+    assert failure("a", "\ud800")["text"] == "\ufffd"
+    assert failure("a", "ü" * 5000)["text"] == "ü" * 2048

@@ -125,7 +125,10 @@ EXAMPLES: dict[str, Content] = {
             forwarded=1,
             origin_network="xmpp",
         )
-        | {3: extensions.timestamp(1_762_760_377_462), 4: extensions.external_id("de305d54-75b4", "capulet.lit")},
+        | {
+            3: extensions.timestamp(1_762_760_377_462),
+            4: extensions.external_id("de305d54-75b4", user_uri(DOMAIN, JULIET)),
+        },
     ),
     "status report": Content(
         salt(15),
@@ -193,6 +196,8 @@ def _spelt(value: Any) -> str:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, list):
         return "[" + ", ".join(map(_spelt, value)) + "]"
+    if isinstance(value, cbor.Tag):
+        return f"{value.number}({_spelt(value.value)})"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_spelt(key)}: {_spelt(inner)}" for key, inner in value.items()) + "}"
     return repr(value)
