@@ -334,6 +334,8 @@ class Receiving:
             name=sender.name,
             room=room.uri,
             known=known,
+            now=self._clock(),
+            avatar=sender.avatar,
             part=part,
         )
 

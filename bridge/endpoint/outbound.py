@@ -161,7 +161,7 @@ class Hearing:
             raise Rejected(f"{notification.kind} for a room this endpoint is not in")
         opened = room.group.unprotect(notification.body)
         batch.touch(room)
-        received = content.decode(opened.data)
+        received = content.decode(opened.data, now=notification.at // 1000)
         names = translate.names(received)
         self._check(room, opened.sender, names)
         self._metrics.count("opened")
@@ -173,8 +173,8 @@ class Hearing:
             raise Rejected("a content that says it belongs to another room")
         if names.sender != leaf.uri and not mls.speaks_for(leaf, names.sender):
             raise Rejected(f"{leaf.uri} does not speak for {names.sender}")
-        if names.sender != leaf.uri:
-            self._directory.address(names.sender)
+        if names.sender != leaf.uri and names.network not in {"", self._directory.address(names.sender).network}:
+            raise Rejected(f"a content of {names.sender} that says it was first said on {names.network}")
 
     def _store(
         self,

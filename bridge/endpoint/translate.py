@@ -59,11 +59,14 @@ def post(
     name: str,
     room: str,
     known: Mapping[str, bytes],
+    now: int,
+    avatar: str = "",
     part: Part | None = None,
 ) -> Posted:
     """Make the MIMI content of a received message; ``part`` takes the place of its part (attachments sealed).
 
-    A reply to, or an edit of, a message that nobody here knows stands alone. Raises ``ProtocolError``.
+    A reply to, or an edit of, a message that nobody here knows stands alone. ``now`` is the wall clock in milliseconds.
+    Raises ``ProtocolError`` for whatever a receiver would refuse: it must not be accepted first and lost later.
     """
     message = event.message
     ext.check(message.extensions, ext.Setter.ADAPTER)
@@ -76,8 +79,11 @@ def post(
     }
     if name:
         extensions[ext.SENDER_NAME.key] = _short(name)
-    if event.sent_at is not None:
+    if ext.SENDER_AVATAR.accepts(avatar):
+        extensions[ext.SENDER_AVATAR.key] = avatar
+    if event.sent_at is not None and event.sent_at >= 0:  # some clocks tell of times before there were any
         extensions[ext.SENDER_TIMESTAMP.key] = ext.timestamp(event.sent_at)
+    ext.check(extensions)
     made = Content(
         salt=salt,
         part=message.part if part is None else part,
@@ -87,6 +93,7 @@ def post(
         in_reply_to=_named(message.in_reply_to, known),
         extensions=extensions,
     )
+    content.check(made, now=now // 1000)
     encoded = content.encode(made)
     return Posted(made, encoded, content.message_id(encoded, sender, room))
 
@@ -101,13 +108,14 @@ class Names(Struct, frozen=True):
     sender: str
     room: str
     name: str
+    network: str
 
 
 def names(received: Content) -> Names:
     """Return who a content says it is from ('' where it does not say). Raises ``ExtensionError``."""
     ext.check(received.extensions)
-    get = received.extensions.get
-    return Names(get(ext.SENDER_URI.key, ""), get(ext.ROOM_URI.key, ""), get(ext.SENDER_NAME.key, ""))
+    rows = (ext.SENDER_URI, ext.ROOM_URI, ext.SENDER_NAME, ext.ORIGIN_NETWORK)
+    return Names(*(received.extensions.get(row.key, "") for row in rows))
 
 
 def native_message(received: Content, planned: Planned, known: Mapping[bytes, str]) -> Message:

@@ -19,9 +19,20 @@ from bridge.endpoint.sql_ledger import SqlLedger
 from bridge.endpoint.store import LedgerStore
 from bridge.router.contract import Router
 from protocol import content
-from protocol.content import Content, Disposition, ExternalPart, MultiPart, NullPart, Semantics, SinglePart, text
+from protocol.content import (
+    Content,
+    ContentError,
+    Disposition,
+    Expiration,
+    ExternalPart,
+    MultiPart,
+    NullPart,
+    Semantics,
+    SinglePart,
+    text,
+)
 from protocol.degrade import Planned
-from protocol.extensions import ExtensionError
+from protocol.extensions import FORWARDED, SENDER_AVATAR, ExtensionError
 from protocol.uri import Address
 from tests.unit.endpoint.house import House, now
 
@@ -149,8 +160,10 @@ def inbound(message: Message, **changes: object) -> Inbound:
 
 
 def posted(event: Inbound, **known: bytes) -> translate.Posted:
-    salt = translate.salt(b"secret", "sea", "sea", event.native_id)
-    return translate.post(event, salt=salt, sender=SENDER, name=event.sender.name, room=ROOM, known=known)
+    salt, who = translate.salt(b"secret", "sea", "sea", event.native_id), event.sender
+    return translate.post(
+        event, salt=salt, sender=SENDER, name=who.name, avatar=who.avatar, room=ROOM, known=known, now=1_700_000_000_500
+    )
 
 
 def test_the_same_native_message_always_becomes_the_same_mimi_message() -> None:
@@ -162,7 +175,7 @@ def test_the_same_native_message_always_becomes_the_same_mimi_message() -> None:
 
 def test_a_content_says_who_speaks_where_and_when() -> None:
     made = content.decode(posted(inbound(Message(text("hi")))).encoded)
-    assert translate.names(made) == translate.Names(SENDER, ROOM, "Anna")
+    assert translate.names(made) == translate.Names(SENDER, ROOM, "Anna", "sea")
     assert made.extensions[3] == {1: 1_700_000_000, -3: 123}
 
 
@@ -171,6 +184,23 @@ def test_a_reply_to_something_unknown_stands_alone() -> None:
     assert posted(inbound(answer)).content.in_reply_to is None
     found = posted(inbound(answer), q=b"\x01" * 32, old=b"\x02" * 32).content
     assert (found.in_reply_to, found.replaces) == (b"\x01" * 32, b"\x02" * 32)
+
+
+def test_a_content_shows_the_picture_of_who_speaks_where_it_is_short_enough() -> None:
+    for avatar, said in (("mxc://sea.example/anna", "mxc://sea.example/anna"), ("", None), ("x" * 4097, None)):
+        made = posted(inbound(Message(text("hi")), sender=Profile(ANNA.address, "Anna", avatar))).content
+        assert SENDER_AVATAR.of(made.extensions) == said
+
+
+def test_a_clock_before_1970_costs_its_time_and_not_the_message() -> None:
+    assert 3 not in posted(inbound(Message(text("hi")), sent_at=-1)).content.extensions
+
+
+def test_what_a_receiver_would_refuse_is_refused_where_its_sender_can_be_told() -> None:
+    with pytest.raises(ContentError, match="expiry"):
+        posted(inbound(Message(text("hi"), expires=Expiration(relative=False, time=1_500_000_000))))
+    with pytest.raises(ExtensionError, match="forwarded"):
+        posted(inbound(Message(text("hi"), extensions={FORWARDED.key: 0})))
 
 
 def test_an_adapter_cannot_say_who_speaks() -> None:

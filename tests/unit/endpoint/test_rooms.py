@@ -14,7 +14,8 @@ from bridge.endpoint import Person
 from bridge.endpoint.ledger import RoomPhase, State
 from bridge.router.contract import Envelope, HandshakeBundle, Refusal, RouterUnavailable
 from protocol import content, mls
-from protocol.content import Content, SinglePart, text
+from protocol.content import Content, Expiration, SinglePart, text
+from protocol.extensions import ORIGIN_NETWORK
 from protocol.leg import LegClass
 from protocol.status import Status
 from protocol.uri import Address, room_uri, user_uri
@@ -179,10 +180,18 @@ async def test_a_content_that_says_it_is_from_elsewhere_is_dropped(house: House,
     batch = endpoint.outbox.batch()
     batch.post(room, b"\xff not CBOR")
     await batch.commit()
+    says = {1: anna, 2: room.uri}
+    for lie in (
+        Content(bytes(16), text("first said on the sky"), extensions=says | {ORIGIN_NETWORK.key: "sky"}),
+        Content(bytes(16), text("from the last century"), expires=Expiration(relative=False, time=1), extensions=says),
+    ):
+        batch = endpoint.outbox.batch()
+        batch.post(room, content.encode(lie))
+        await batch.commit()
     sea.say(here, "honest again", "m2")
     await until(lambda: len(sky.taken) == 2)
     assert sky.texts() == ["honest", "honest again"]
-    assert house.metrics["sky"].of("rejected") == 7
+    assert house.metrics["sky"].of("rejected") == 9
 
 
 async def test_the_same_content_twice_is_shown_once(house: House, here: Direct) -> None:
