@@ -21,6 +21,7 @@ from protocol.commerce import (
     single,
     text_of,
 )
+from protocol.commerce.model import MAX_OPTIONS
 from protocol.content import SinglePart
 from protocol.degrade.model import Loss
 from protocol.degrade.outcome import Outcome, Whole, Words, dropped, refused
@@ -64,7 +65,7 @@ def _other_shape(part: Commerce) -> Commerce | None:
     match part:
         case QuickReplies(body=body, options=options, header=header, footer=footer):
             return Menu(body=body, button="…", sections=(Section(options=options),), header=header, footer=footer)
-        case Menu(body=body, header=header, footer=footer) if len(options_of(part)) <= 20:
+        case Menu(body=body, header=header, footer=footer) if len(options_of(part)) <= MAX_OPTIONS:
             return QuickReplies(body=body, options=options_of(part), header=header, footer=footer)
         case _:
             return None
@@ -151,7 +152,7 @@ def _framed(part: Commerce, limits: Limits) -> Commerce | None:
         for name, most in (("header", limits.header), ("footer", limits.footer))
         if hasattr(part, name)
     }
-    return replace(part, **changes) if changes else part
+    return replace(part, **changes)
 
 
 def _within(text: str, most: int | None, limits: Limits) -> bool:

@@ -24,7 +24,8 @@ def match_option(answer: str, request: Commerce) -> Choice | None:
         return None
     named = [option for option in options if said in (_folded(option.title), _folded(option.id))]
     if not named and (found := _NUMBER.fullmatch(answer.strip().rstrip(_KEYCAP))):
-        named = list(options[int(found[1]) - 1 : int(found[1])]) if int(found[1]) else []
+        number = int(found[1])
+        named = list(options[number - 1 : number])
     return _choice(named[0]) if len(named) == 1 else None
 
 

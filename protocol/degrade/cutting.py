@@ -17,7 +17,7 @@ from protocol.degrade.model import Loss, Plan, Planned, Referenced, Refusal
 from protocol.degrade.outcome import File, Shown, Words
 from protocol.degrade.splitting import excerpt, split
 from protocol.richtext import markdown
-from protocol.richtext.reduction import reduce, text_of
+from protocol.richtext.reduction import text_of
 from protocol.richtext.tree import Block, Paragraph, Quote, Span, Tree, normalise, plain
 
 MAX_MESSAGES: Final = 64
@@ -137,7 +137,7 @@ def _texts(said: Words, capabilities: Capabilities) -> Iterator[SinglePart]:
         if said.source.text.strip():
             yield _standard(said.source)
     elif said.tree is None:
-        yield from (text_part(piece, TEXT_PLAIN) for piece in split(said.text, limit, unit) if piece.strip())
+        yield from (text_part(piece) for piece in split(said.text, limit, unit) if piece.strip())
     else:
         yield from _formatted(said.tree, capabilities)
 
@@ -160,8 +160,8 @@ def _formatted(tree: Tree, capabilities: Capabilities) -> Iterator[SinglePart]:
             yield text_part(markdown.write(pending), MARKDOWN)
         pending = (block,)
         if unit.length(markdown.write(pending)) > limit:
-            words_only = text_of(reduce(pending, frozenset()))
-            yield from (text_part(piece, TEXT_PLAIN) for piece in split(words_only, limit, unit))
+            words_only = text_of(pending)
+            yield from (text_part(piece) for piece in split(words_only, limit, unit))
             pending = ()
     if pending:
         yield text_part(markdown.write(pending), MARKDOWN)

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from protocol.capabilities import Capabilities, Feature, Level
 from protocol.content import (
     MIMI_STATUS,
-    TEXT_PLAIN,
     TYPING,
     Content,
     Disposition,
@@ -108,7 +107,7 @@ def _reaction(
     for part in reactions:
         emoji = part.text.strip()
         if level >= Level.PARTIAL and known and _usable(emoji, capabilities):
-            reaction = text_part(emoji, TEXT_PLAIN, disposition=Disposition.REACTION)
+            reaction = text_part(emoji, disposition=Disposition.REACTION)
             native.append(Planned(part=reaction, keeps_in_reply_to=True, keeps_replaces=replaces and not native))
         elif emoji:
             said.append(emoji)

@@ -30,12 +30,11 @@ def show(part: SinglePart, way: Way) -> Outcome:
     if all(way.format(kind) is Level.FULL for kind in used) and not _mentions_somebody(tree):
         return Outcome(shown=(Words(tree=tree, source=part if parts.media_type(part) == "text/markdown" else None),))
     tree, losses = _mentions(tree, way)
-    left = formats(tree)
-    levels = sorted((kind, way.format(kind)) for kind in left)
+    levels = sorted((kind, way.format(kind)) for kind in formats(tree))
     losses += tuple(Loss(kind, level, _words(kind, level)) for kind, level in levels if level is not Level.FULL)
     kept = frozenset(kind for kind, level in levels if level >= Level.PARTIAL)
-    shown = tree if kept == left else reduce(tree, kept)
-    return Outcome(shown=(Words(tree=shown) if kept else Words(text=text_of(shown)),), losses=losses)
+    shown = Words(tree=reduce(tree, kept)) if kept else Words(text=text_of(tree))
+    return Outcome(shown=(shown,), losses=losses)
 
 
 def _plain(part: SinglePart, tree: Tree | None) -> Words:
