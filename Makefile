@@ -48,7 +48,7 @@ lint: .venv/.ready ## style, types, layers
 
 unit: .venv/.ready ## tests without servers: unit, property, vectors, live MLS peers
 	@echo "== unit, property, vectors, interop"
-	$(PYTEST) tests/unit tests/property tests/vectors tests/interop
+	$(PYTEST) --numprocesses 2 tests/unit tests/property tests/vectors tests/interop
 
 servers: setup ## scenarios against real Prosody and Synapse
 	@echo "== scenarios on real servers"
