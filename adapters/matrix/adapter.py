@@ -39,9 +39,18 @@ from protocol.leg import LegClass
 
 _MAX_TEXT: Final = 16_000
 _FEATURES: Final = dict.fromkeys(
-    (Feature.REPLY, Feature.REACTION, Feature.EDIT, Feature.DELETE, Feature.READ, Feature.TYPING), Level.FULL
+    (
+        Feature.REPLY,
+        Feature.REACTION,
+        Feature.EDIT,
+        Feature.DELETE,
+        Feature.LOCATION,
+        Feature.READ,
+        Feature.TYPING,
+    ),
+    Level.FULL,
 )
-_HEARD: Final = _FEATURES | {Feature.TOPIC: Level.FULL, Feature.LOCATION: Level.PARTIAL, Feature.MENTION: Level.PARTIAL}
+_HEARD: Final = _FEATURES | {Feature.TOPIC: Level.FULL, Feature.MENTION: Level.PARTIAL}
 _SHOWN: Final = _FEATURES | {Feature.MENTION: Level.FULL}
 
 

@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from adapters.contract import Message, Permanent, Reason, Refused
-from adapters.matrix import html
+from adapters.matrix import html, location
 from adapters.matrix.names import MATRIX_TO
+from protocol import commerce
 from protocol.content import (
     Disposition,
     ExternalPart,
@@ -114,10 +115,15 @@ def _body(content: Json, kind: object, is_reply: bool = False) -> Part:
     msgtype = "m.image" if kind == STICKER else _required(content, "msgtype")
     if msgtype in _FILES:
         return _file(content, msgtype, sticker=kind == STICKER)
-    if msgtype == "m.location":
-        body = "\n".join(filter(None, (_string(content, "body"), _string(content, "geo_uri"))))
-        return text(body) if body else text(_required(content, "body"))
+    if msgtype == location.MSGTYPE:
+        return location.decode(content, _string(content, "body")) or _place_in_words(content)
     return _text(content, msgtype, is_reply)
+
+
+def _place_in_words(content: Json) -> SinglePart:
+    """What a location says that names no place on earth."""
+    words = "\n".join(filter(None, (_string(content, "body"), _string(content, "geo_uri"))))
+    return text(words or _required(content, "body"))
 
 
 def _text(content: Json, msgtype: str, is_reply: bool) -> SinglePart:
@@ -233,6 +239,8 @@ def notice(body: str, answers: str | None = None) -> Say:
 def _content(part: Part, uploaded: str, size: int, link: Link) -> Json:
     if isinstance(part, SinglePart) and part.content_type.startswith("text/"):
         return _said(part, link)
+    if isinstance(place := commerce.find(part), commerce.Location):
+        return location.encode(place)
     if isinstance(part, ExternalPart):
         return _attached(part, uploaded, size)
     if isinstance(part, MultiPart) and len(part.parts) == 2:

@@ -12,6 +12,7 @@ _FEATURES = {
     Feature.REACTION: Level.FULL,
     Feature.EDIT: Level.FULL,
     Feature.DELETE: Level.FULL,
+    Feature.LOCATION: Level.FULL,
     Feature.DELIVERED: Level.FULL,
     Feature.READ: Level.FULL,
     Feature.TYPING: Level.FULL,

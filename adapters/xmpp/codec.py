@@ -21,7 +21,8 @@ from adapters.contract import Message
 from adapters.xmpp import bounces, names, styling, xml
 from adapters.xmpp.errors import StanzaError, StanzaRefused
 from adapters.xmpp.names import Place, Room
-from protocol.content import Disposition, ExternalPart, MultiPart, NullPart, Part, Semantics, SinglePart
+from protocol import commerce, geo
+from protocol.content import Disposition, ExternalPart, MultiPart, NullPart, Part, Semantics, SinglePart, text
 from protocol.status import Status
 
 MAX_ID = 1_000
@@ -190,11 +191,19 @@ def _part(stanza: Element) -> Part | None:
         body = ""  # the body is only there for clients that do not know out-of-band links
     body = _without_fallback(stanza, body)
     unstyled = stanza.find(xml.q(xml.STYLING, "unstyled")) is not None
-    parts: list[Part] = [styling.to_part(body, unstyled=unstyled)] if body else []
+    parts: list[Part] = [_place(body) or styling.to_part(body, unstyled=unstyled)] if body else []
     parts.extend(files)
     if len(parts) < 2:
         return parts[0] if parts else None
     return MultiPart(semantics=Semantics.PROCESS_ALL, parts=tuple(parts))
+
+
+def _place(body: str) -> Part | None:
+    """Return the place that a body names which is a ``geo:`` URI and nothing else: so clients share locations."""
+    found = geo.parse(body.strip())
+    if found is None:
+        return None
+    return commerce.message(commerce.Location(latitude=found[0], longitude=found[1]), body.strip())
 
 
 def _links(stanza: Element) -> Iterable[str]:
@@ -355,4 +364,6 @@ def _body(part: Part) -> styling.Body:
                 return _body(each)
     if isinstance(part, SinglePart) and part.content_type.startswith("text/"):
         return styling.from_part(part)
+    if isinstance(place := commerce.find(part), commerce.Location):
+        return styling.from_part(text(commerce.text_of(place)))  # a place without a name: its URI and nothing else
     raise StanzaRefused("feature-not-implemented", f"XMPP has no stanza for {type(part).__name__}")

@@ -8,6 +8,7 @@ from typing import TypeVar
 from adapters.contract import Message
 from adapters.xmpp.codec import Quote
 from protocol.content import SinglePart, walk
+from protocol.richtext import parts
 
 ValueT = TypeVar("ValueT")
 
@@ -25,7 +26,8 @@ class Recall:
 
     def note(self, native_id: str, author: str, message: Message, *aliases: str) -> None:
         """Remember a message by ``author``, a JID as replies name it."""
-        text = next((part.text for _, part in walk(message.part) if isinstance(part, SinglePart)), "")
+        said = (part for _, part in walk(message.part) if isinstance(part, SinglePart) and parts.is_text(part))
+        text = next((part.text for part in said), "")
         quote = Quote(author, shortened(text))
         for id_ in (native_id, *aliases):
             _keep(self._quotes, id_, quote)

@@ -133,11 +133,6 @@ def test_a_sticker_is_an_image_that_says_what_it_shows() -> None:
     assert (part.content_type, part.description, part.filename) == ("image/webp", "a rose", "")
 
 
-def test_a_location_is_written_out() -> None:
-    place = {"msgtype": "m.location", "body": "The orchard", "geo_uri": "geo:45.4,11.0"}
-    assert decode(said(place)) == Message(text("The orchard\ngeo:45.4,11.0"))
-
-
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
