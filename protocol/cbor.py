@@ -465,9 +465,9 @@ def path_to(data: bytes, offset: int) -> str:
     return spell(next(path for start, path in _walk(data, 0, ()) if start == offset))
 
 
-def locate(data: bytes, path: tuple[Any, ...]) -> tuple[int, str]:
-    """Return the offset at which the item at ``path`` starts in valid ``data``, and the path as errors spell it."""
-    return next(start for start, found in _walk(data, 0, ()) if found == path), spell(path)
+def locate(data: bytes, path: tuple[Any, ...]) -> int:
+    """Return the offset at which the item at ``path`` starts in valid ``data``."""
+    return next(start for start, found in _walk(data, 0, ()) if found == path)
 
 
 def spell(path: tuple[Any, ...]) -> str:

@@ -73,6 +73,8 @@ __all__ = [
 
 SALT_OCTETS: Final = 16
 MESSAGE_ID_OCTETS: Final = 32
+SHA_256: Final = 1
+"""The hash that message ids are made with, by its number in the IANA registry of named information hashes."""
 MAX_DEPTH: Final = 4
 """How many parts may lie inside one another, the outermost included."""
 MAX_PARTS: Final = 1024
@@ -84,15 +86,18 @@ MAX_EXPIRY_SECONDS: Final = 366 * 86_400
 class ContentError(ProtocolError):
     """Not a MIMI content: bytes or an object outside the draft's structure or limits.
 
-    ``steps`` lead to the offending item from the outermost array, by array indices and map keys.
+    ``steps`` lead to the offending item from the outermost array, by array indices and map keys; ``path`` is the same
+    as text, and ``offset`` the byte at which the item starts, None when encoding.
     """
 
     code: ClassVar[str] = "content"
 
-    def __init__(self, text: str, steps: tuple[Any, ...], where: str = "") -> None:
-        super().__init__(f"{text} at {where or cbor.spell(steps)}")
+    def __init__(self, text: str, steps: tuple[Any, ...], offset: int | None = None) -> None:
         self.text = text
         self.steps = steps
+        self.offset = offset
+        self.path = cbor.spell(steps)
+        super().__init__(f"{text} at {self.path}" + ("" if offset is None else f" (byte {offset})"))
 
     def inside(self, *steps: Any) -> ContentError:  # noqa: ANN401 - a map's key may be a step
         """Return the same error with ``steps`` before its own."""
@@ -147,6 +152,12 @@ class AbsurdExpiry(ContentError):
     code: ClassVar[str] = "content-expiry"
 
 
+class UnknownHash(ContentError):
+    """The id of a message that was made with a hash other than SHA-256: its first octet is not 1."""
+
+    code: ClassVar[str] = "content-hash"
+
+
 class BadExtensionKey(ContentError):
     """An extension key that is neither an integer nor text of 1 to 255 octets."""
 
@@ -164,8 +175,7 @@ def decode(data: bytes, *, now: int | None = None) -> Content:
         content = _content(fields)
         check(content, now=now)
     except ContentError as error:
-        offset, where = cbor.locate(data, error.steps)
-        raise type(error)(error.text, error.steps, f"{where} (byte {offset})") from None
+        raise type(error)(error.text, error.steps, cbor.locate(data, error.steps)) from None
     return content
 
 
@@ -190,7 +200,7 @@ def message_id(encoded: bytes, sender_uri: str, room_uri: str) -> bytes:
     """Return the id of the message whose encoding is ``encoded``: 0x01, then 31 octets of a SHA-256.
 
     The salt, which is hashed once more at the end, is read out of ``encoded``. Raises ``BadShape`` if that is no
-    content, ``OutOfRange`` if a URI is too long for its length to be hashed.
+    content or a URI no text that UTF-8 can hold, ``OutOfRange`` if a URI is too long for its length to be hashed.
     """
     if not encoded.startswith(_ID_PREFIX):
         raise BadShape("no content: it does not start with an array of seven and a salt of sixteen octets,", ())
@@ -199,7 +209,10 @@ def message_id(encoded: bytes, sender_uri: str, room_uri: str) -> bytes:
 
 
 def _counted(uri: str) -> bytes:
-    octets = uri.encode()
+    try:
+        octets = uri.encode()
+    except UnicodeEncodeError:
+        raise BadShape("a URI with half of a surrogate pair", ()) from None
     if len(octets) > _UINT16:
         raise OutOfRange(f"a URI of {len(octets)} octets; {_UINT16} are allowed", ())
     return len(octets).to_bytes(2) + octets
@@ -212,10 +225,11 @@ def _counted(uri: str) -> bytes:
 def check(content: Content, *, now: int | None = None) -> None:
     """Raise a ``ContentError`` unless ``content`` follows the draft; ``now`` as for ``decode``."""
     _octets(content.salt, SALT_OCTETS, 0, "the salt")
-    if content.replaces is not None:
-        _octets(content.replaces, MESSAGE_ID_OCTETS, 1, "a message id")
-    if content.in_reply_to is not None:
-        _octets(content.in_reply_to, MESSAGE_ID_OCTETS, 4, "a message id")
+    for step, named in ((1, content.replaces), (4, content.in_reply_to)):
+        if named is not None:
+            _octets(named, MESSAGE_ID_OCTETS, step, "a message id")
+            if named[0] != SHA_256:
+                raise UnknownHash(f"a message id of the unknown hash algorithm {named[0]}", (step,))
     _expect(content.topic_id, bytes, 2, "the topic")
     if len(content.topic_id) > MAX_TOPIC_OCTETS:
         raise LongTopic(f"a topic of {len(content.topic_id)} octets; {MAX_TOPIC_OCTETS} are allowed", (2,))

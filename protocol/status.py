@@ -17,14 +17,20 @@ MESSAGE_ID_OCTETS: Final = 32
 
 
 class StatusError(ProtocolError):
-    """Not a MIMI message status report; ``steps`` lead to the offending item."""
+    """Not a MIMI message status report.
+
+    ``steps`` lead to the offending item; ``path`` is the same as text, and ``offset`` the byte at which it starts,
+    None when encoding.
+    """
 
     code: ClassVar[str] = "status"
 
-    def __init__(self, text: str, steps: tuple[int, ...], where: str = "") -> None:
-        super().__init__(f"{text} at {where or cbor.spell(steps)}")
+    def __init__(self, text: str, steps: tuple[int, ...], offset: int | None = None) -> None:
         self.text = text
         self.steps = steps
+        self.offset = offset
+        self.path = cbor.spell(steps)
+        super().__init__(f"{text} at {self.path}" + ("" if offset is None else f" (byte {offset})"))
 
 
 class Status(IntEnum):
@@ -58,8 +64,7 @@ def decode(data: bytes) -> Report:
     try:
         _check(entries)
     except StatusError as error:
-        offset, where = cbor.locate(data, error.steps)
-        raise StatusError(error.text, error.steps, f"{where} (byte {offset})") from None
+        raise StatusError(error.text, error.steps, cbor.locate(data, error.steps)) from None
     return [(message_id, _KNOWN.get(status, status)) for message_id, status in entries]
 
 

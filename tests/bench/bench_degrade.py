@@ -35,8 +35,8 @@ IMAGE = ExternalPart("image/jpeg", "https://rialto.example/" + "0" * 64, 0, 345_
 SAID = {
     "text": Content(bytes(16), text("O Romeo, Romeo! Wherefore art thou Romeo?"), extensions=NAMES),
     "formatted": Content(bytes(16), text(PARAGRAPH, MARKDOWN), extensions=NAMES),
-    "reply": Content(bytes(16), text("Here."), in_reply_to=bytes(32), extensions=NAMES),
-    "deletion": Content(bytes(16), NullPart(), replaces=bytes(32), extensions=NAMES),
+    "reply": Content(bytes(16), text("Here."), in_reply_to=b"\x01" * 32, extensions=NAMES),
+    "deletion": Content(bytes(16), NullPart(), replaces=b"\x01" * 32, extensions=NAMES),
     "image and caption": Content(
         bytes(16), MultiPart(Semantics.SINGLE_UNIT, (IMAGE, text("My cat"))), extensions=NAMES
     ),

@@ -295,9 +295,8 @@ def test_an_item_is_found_by_its_path() -> None:
         ((8,), b"b" * 24),
         ((9,), True),
     ]:
-        offset, where = cbor.locate(data, path)
-        assert data[offset:].startswith(cbor.encode(item))
-        assert where == "$" + "".join(f"[{step!r}]" for step in path)
+        assert data[cbor.locate(data, path) :].startswith(cbor.encode(item))
+        assert cbor.spell(path) == "$" + "".join(f"[{step!r}]" for step in path)
 
 
 def test_a_long_key_is_shortened_where_an_error_names_it() -> None:

@@ -51,6 +51,7 @@ def test_what_is_no_report_is_refused_with_its_place(report: Any, where: str) ->
     with pytest.raises(StatusError) as caught:
         decode(cbor.encode(report))
     assert str(caught.value).endswith(f" at {where}")
+    assert where == f"{caught.value.path} (byte {caught.value.offset})"
 
 
 @pytest.mark.parametrize("entry", [(b"short", 1), (ONE, 256), (ONE, -1), (ONE, True), (ONE,)])
