@@ -1,11 +1,12 @@
 """GFM-MIMI Markdown, read into a tree and written from one.
 
-Read as CommonMark with tables, task lists and strikethrough, without HTML and without automatic links. A single line
-break counts: in a chat, a new line that somebody typed is a new line. What nests too deep is shown as it was typed.
+Read as CommonMark with tables, task lists and strikethrough, without HTML; a bare address is no link, one in angle
+brackets is (section 7.1.1 of the content draft). A single line break counts: in a chat, a new line that somebody typed
+is a new line. What nests too deep is shown as it was typed.
 
 Written so that it is read back as the same tree, whatever the text: characters that could be taken for mark-up are
-escaped, and where the rules of emphasis would not see a mark (white space inside it, a letter beside it) the neighbour
-becomes a character reference.
+escaped, an angle bracket that could start a tag becomes ``&lt;`` as the draft wants it, and where the rules of emphasis
+would not see a mark (white space inside it, a letter beside it) the neighbour becomes a character reference.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ _MAX_NESTING: Final = 40
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
-    parser.disable(["autolink", "html_block", "html_inline", "text_join"])
+    parser.disable(["html_block", "html_inline", "text_join"])
     parser.validateLink = lambda url: True  # type: ignore[method-assign]  # the tree has its own rule
     parser.normalizeLink = lambda url: url  # type: ignore[method-assign]
+    parser.normalizeLinkText = lambda link: link  # type: ignore[method-assign]
     return parser
 
 
@@ -176,7 +178,7 @@ def _written(blocks: Iterable[Block]) -> Iterator[str]:
 def _write_block(block: Block, alternate: bool) -> str:
     match block:
         case Paragraph(spans):
-            return "\\\n".join(_write_line(line) for line in split_lines(spans))
+            return _not_a_definition("\\\n".join(_write_line(line) for line in split_lines(spans)))
         case Heading(level, spans):
             return "#" * level + " " + _write_line(spans)
         case CodeBlock(text, language):
@@ -194,6 +196,17 @@ def _write_block(block: Block, alternate: bool) -> str:
             return "\n".join(written)
 
 
+_DEFINITION = re.compile(r"\[(?:[^\[\]\\]|\\.)+\]:", re.DOTALL)
+
+
+def _not_a_definition(paragraph: str) -> str:
+    """Return ``paragraph``, after an empty line of its own if code in a link would make it a reference definition.
+
+    Such a definition is shown nowhere, and nothing in code can be escaped; but it cannot interrupt a paragraph.
+    """
+    return f"\\\n{paragraph}" if _DEFINITION.match(paragraph) else paragraph
+
+
 def _write_item(item: Item, start: int | None, index: int, alternate: bool) -> str:
     bullet, point = ("* ", ") ") if alternate else ("- ", ". ")
     marker = bullet if start is None else f"{start + index}{point}"
@@ -208,7 +221,8 @@ def _longest_run(text: str) -> int:
 
 
 _DELIMITERS: Final = {Format.BOLD: "**", Format.ITALIC: "_", Format.STRIKE: "~~"}
-_ESCAPED = re.compile(r"[\\`*_~\[\]<&|#]")
+_ESCAPED = re.compile(r"[\\`*_~\[\]&|#]")
+_TAG = re.compile(r"<(?=[A-Za-z/!?]|\Z)")
 _AT_START = re.compile(r"[-+=>:]|(?<=\d)[.)]")
 _NUMBERED = re.compile(r"\d{1,9}[.)]")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
@@ -221,11 +235,16 @@ class _Piece(Struct, frozen=True):
     text: str
 
 
+_TILDES: Final = (_Piece("open", "~~"), _Piece("close", "~~"))
+
+
 def _write_line(spans: Spans, *, table: bool = False) -> str:
     pieces = list(_pieces(spans, (Format.BOLD, Format.ITALIC, Format.STRIKE)))
-    referenced = _references(pieces)
+    referenced: dict[int, set[int]] = {}
+    for number, at in _references(pieces):
+        referenced.setdefault(number, set()).add(at)
     return "".join(
-        _literal(piece.text, {at for index, at in referenced if index == number}, at_start=number == 0)
+        _literal(piece.text, referenced.get(number, set()), at_start=number == 0)
         if piece.kind == "text"
         else piece.text.replace("|", "\\|")
         if table
@@ -282,6 +301,8 @@ def _literal(text: str, references: set[int], *, at_start: bool) -> str:
             written.append(f"&#{ord(char)};")
         elif _ESCAPED.match(char) or (at_start and at == start and _AT_START.match(text, at)):
             written.append("\\" + char)
+        elif _TAG.match(text, at):
+            written.append("&lt;")
         else:
             written.append(char)
     if text[-1] == "!" and len(text) - 1 not in references:
@@ -292,8 +313,9 @@ def _literal(text: str, references: set[int], *, at_start: bool) -> str:
 def _references(pieces: Sequence[_Piece]) -> set[tuple[int, int]]:
     """Return which characters (piece, position) must be written as references for every delimiter to be seen.
 
-    CommonMark looks at the characters on both sides of a delimiter; a reference counts as punctuation there. Each
-    found one may make another necessary, so this looks again until nothing changes.
+    CommonMark looks at the characters on both sides of a delimiter; a reference counts as punctuation there. GitHub's
+    own parser, and those made after it, look past tildes, so both views must do. Each found one may make another
+    necessary, so this looks again until nothing changes.
     """
     found: set[tuple[int, int]] = set()
     while True:
@@ -309,23 +331,27 @@ def _hidden_by(
     """Yield the neighbours that keep the delimiter at ``at`` from being one."""
     if piece.kind not in ("open", "close"):
         return
-    inside, outside = (at + 1, at - 1) if piece.kind == "open" else (at - 1, at + 1)
-    inner, inner_place = _neighbour(pieces, inside, found, last=inside < at)
-    outer, outer_place = _neighbour(pieces, outside, found, last=outside < at)
-    if inner.isspace():
-        yield inner_place
-    hugging = inner.isalnum() and piece.text != "_"
-    if not hugging and not _is_boundary(outer):
-        yield outer_place
+    step = 1 if piece.kind == "open" else -1
+    for past_tildes in (False, True):
+        inner, inner_place = _neighbour(pieces, at, step, found, past_tildes=past_tildes)
+        outer, outer_place = _neighbour(pieces, at, -step, found, past_tildes=past_tildes)
+        if inner.isspace():
+            yield inner_place
+        hugging = inner.isalnum() and piece.text != "_"
+        if not hugging and not _is_boundary(outer):
+            yield outer_place
 
 
 def _neighbour(
-    pieces: Sequence[_Piece], at: int, found: set[tuple[int, int]], *, last: bool
+    pieces: Sequence[_Piece], at: int, step: int, found: set[tuple[int, int]], *, past_tildes: bool
 ) -> tuple[str, tuple[int, int]]:
-    """Return the character that a delimiter sees at its side, and where it stands."""
+    """Return the character that the delimiter at ``at`` sees at one side, and where it stands."""
+    at += step
+    while past_tildes and 0 <= at < len(pieces) and pieces[at] in _TILDES:
+        at += step
     if not 0 <= at < len(pieces):
         return " ", (at, 0)
-    place = (at, len(pieces[at].text) - 1 if last else 0)
+    place = (at, 0 if step > 0 else len(pieces[at].text) - 1)
     return ("&" if place in found else pieces[at].text[place[1]]), place
 
 

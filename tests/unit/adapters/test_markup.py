@@ -37,7 +37,7 @@ from protocol.richtext.marks import JOINER
         (f"{JOINER}*literal*", "\\*literal\\*"),
         (f"{JOINER}> literal", "\\> literal"),
         (f"a{JOINER}b", f"a{JOINER}b"),
-        ("[x](https://e.org) <b>", "\\[x\\](https://e.org) \\<b>"),
+        ("[x](https://e.org) <b>", "\\[x\\](https://e.org) &lt;b>"),
     ],
 )
 def test_styled_text_means_what_xep_0393_says(body, markdown):

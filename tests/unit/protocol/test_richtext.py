@@ -72,7 +72,11 @@ def said(*blocks):
         ("![cat](https://e.org/c.png)", (Paragraph((Span("cat", link="https://e.org/c.png"),)),)),
         ("![](https://e.org/c.png)", (Paragraph((Span("https://e.org/c.png", link="https://e.org/c.png"),)),)),
         ("[bad](javascript:alert(1))", (said("bad"),)),
-        ("<b>no html</b> <https://e.org>", (said("<b>no html</b> <https://e.org>"),)),
+        ("<b>no html</b> https://e.org", (said("<b>no html</b> https://e.org"),)),
+        ("<!-- a --><?b?><![CDATA[c]]></d>", (said("<!-- a --><?b?><![CDATA[c]]></d>"),)),
+        ("<mimi://e.org/u/r>", (Paragraph((Span("mimi://e.org/u/r", link="mimi://e.org/u/r"),)),)),
+        ("<a@e.org>", (Paragraph((Span("a@e.org", link="mailto:a@e.org"),)),)),
+        ("<javascript:alert(1)>", (said("javascript:alert(1)"),)),
         ("&lt;&amp;", (said("<&"),)),
         ("-", ()),
         ("", ()),
@@ -299,7 +303,6 @@ def test_parts_are_read_by_their_media_type():
     assert parts.read(SinglePart(HTML, b"<b>a</b>")) == (Paragraph((Span("a", BOLD),)),)
     assert parts.is_text(SinglePart("text/x-anything", b""))
     assert not parts.is_text(SinglePart("image/png", b""))
-    assert parts.is_plain(SinglePart("TEXT/plain; charset=utf-8", b""))
 
 
 def test_a_tree_is_markdown_only_if_it_is_formatted():
