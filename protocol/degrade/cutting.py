@@ -42,15 +42,14 @@ class Lead(Struct, frozen=True, kw_only=True):
     @property
     def quote(self) -> str:
         """What was answered, on one line, or nothing."""
-        if self.quoted is None or not self.quoted.text.strip():
+        if self.quoted is None or not (said := excerpt(self.quoted.text)):
             return ""
-        name = words.speaker(self.quoted.sender) if self.quoted.sender else ""
-        return name + excerpt(self.quoted.text)
+        return (words.speaker(self.quoted.sender) if self.quoted.sender else "") + said
 
 
 def led(shown: tuple[Shown, ...], lead: Lead, capabilities: Capabilities) -> tuple[Shown, ...]:
-    """Return ``shown`` with what stands before it, in its first text or in one of its own."""
-    if not shown or not (lead.label or lead.quote):
+    """Return ``shown``, which is something, with what stands before it: in its first text or in one of its own."""
+    if not (lead.label or lead.quote):
         return shown
     match shown[0]:
         case Words() as first:
@@ -134,8 +133,7 @@ def _texts(said: Words, capabilities: Capabilities) -> Iterator[SinglePart]:
     """Yield text in parts that fit; the limit of formatted text is measured in Markdown."""
     limit, unit = capabilities.limits.text, capabilities.limits.unit
     if said.source is not None and (limit is None or unit.length(said.source.text) <= limit):
-        if said.source.text.strip():
-            yield _standard(said.source)
+        yield _standard(said.source)
     elif said.tree is None:
         yield from (text_part(piece) for piece in split(said.text, limit, unit) if piece.strip())
     else:

@@ -157,8 +157,8 @@ def _message(content: Content, capabilities: Capabilities, context: Context) -> 
         return Plan(refused=refused)
     if edit.dropped:
         return Plan(losses=edit.losses)
-    if shown.losses and not shown.shown:
-        return _refused("unsupported", shown.losses[0].text)
+    if not shown.shown:
+        return _refused("unsupported", shown.losses[0].text) if shown.losses else Plan()
     losses = (*edit.losses, *reply.losses, *_aside(content, capabilities), *shown.losses)
     lead = cutting.Lead(
         speaker=context.sender if not capabilities.shows_sender else "",
@@ -204,7 +204,8 @@ def _reply(content: Content, capabilities: Capabilities, context: Context) -> _B
     if level >= Level.PARTIAL and answered is not None and answered.known:
         converted = Loss(Feature.REPLY, level, "a reply is converted")
         return _Bond(keeps=True, losses=(converted,) if level is Level.PARTIAL else ())
-    how = "a reply is sent with a quote" if answered is not None and answered.text else "what it answers is not shown"
+    quoted = answered is not None and excerpt(answered.text)
+    how = "a reply is sent with a quote" if quoted else "what it answers is not shown"
     return _Bond(losses=(Loss(Feature.REPLY, Level.UNSUPPORTED, how),))
 
 

@@ -24,7 +24,8 @@ def show(part: SinglePart, way: Way) -> Outcome:
         return dropped("text", "a text is left out")
     tree = parts.read(part)
     if tree is None or not (used := formats(tree)):
-        return Outcome(shown=(_plain(part, tree),))
+        said = Words(text=part.text, source=part) if tree is None else Words(text=text_of(tree))
+        return Outcome(shown=(said,) if said.text.strip() else ())
     if rejected := sorted(kind for kind in used if way.format(kind) is Level.REJECTED):
         return refused("unsupported", f"the network refuses text with {', '.join(map(named, rejected))}")
     if all(way.format(kind) is Level.FULL for kind in used) and not _mentions_somebody(tree):
@@ -35,12 +36,6 @@ def show(part: SinglePart, way: Way) -> Outcome:
     kept = frozenset(kind for kind, level in levels if level >= Level.PARTIAL)
     shown = Words(tree=reduce(tree, kept)) if kept else Words(text=text_of(tree))
     return Outcome(shown=(shown,), losses=losses)
-
-
-def _plain(part: SinglePart, tree: Tree | None) -> Words:
-    if tree is None:
-        return Words(text=part.text, source=part if parts.is_plain(part) else None)
-    return Words(text=text_of(tree))
 
 
 def _mentions(tree: Tree, way: Way) -> tuple[Tree, tuple[Loss, ...]]:

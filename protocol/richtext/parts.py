@@ -45,8 +45,3 @@ def read(part: SinglePart) -> Tree | None:
             return html.read(part.text)
         case _:
             return None
-
-
-def is_plain(part: SinglePart) -> bool:
-    """Whether the part is plain text in the sense of ``text/plain``."""
-    return media_type(part) == "text/plain"

@@ -27,9 +27,13 @@ def test_status_and_typing_pass_through(kind):
     assert degrade.plan(content(part), BARE).messages == (Planned(part=part),)
 
 
-@pytest.mark.parametrize("part", [NullPart(), text(""), text(" \n "), several(NullPart(), NullPart())])
-def test_who_says_nothing_sends_nothing(part):
-    assert degrade.plan(content(part), RICH) == degrade.Plan()
+@pytest.mark.parametrize(
+    "part", [NullPart(), text(""), text(" \n "), text("-", MARKDOWN), several(NullPart(), text(""))]
+)
+@pytest.mark.parametrize("here", [RICH, NAMELESS])
+def test_who_says_nothing_sends_nothing(part, here):
+    romeo = Context(sender="Romeo", answered=ROMEO)
+    assert degrade.plan(content(part, in_reply_to=ID), here, context=romeo) == degrade.Plan()
 
 
 def test_threads_and_vanishing_are_lost_with_a_word():

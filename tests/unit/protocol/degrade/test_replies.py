@@ -7,7 +7,7 @@ import pytest
 from protocol import degrade
 from protocol.capabilities import Capabilities, Format, Level, Way
 from protocol.content import MARKDOWN, text
-from protocol.degrade import Context, Loss, Referenced
+from protocol.degrade import Context, Loss, Planned, Referenced
 from tests.unit.protocol.degrade.scene import BARE, ID, RICH, ROMEO, content, network, words
 
 
@@ -30,12 +30,13 @@ def test_formatted_text_is_quoted_in_front_too():
     assert words(plan) == ["\\> Juliet: Wherefore art thou?\n\n**Here**"]
 
 
-@pytest.mark.parametrize("answered", [None, Referenced(known=False), Referenced(text="  ", known=False)])
+@pytest.mark.parametrize(
+    "answered", [None, *(Referenced(known=False, sender="Juliet", text=t) for t in ("", " ", "\0"))]
+)
 def test_what_nobody_knows_cannot_be_quoted(answered):
     plan = degrade.plan(content(text("Here"), in_reply_to=ID), RICH, context=Context(answered=answered))
-    assert words(plan) == ["Here"]
-    assert "not shown" in plan.losses[0].text or "quote" in plan.losses[0].text
-    assert not plan.messages[0].keeps_in_reply_to
+    assert plan.messages == (Planned(part=text("Here")),)
+    assert plan.losses == (Loss("reply", Level.UNSUPPORTED, "what it answers is not shown"),)
 
 
 def test_replies_may_be_dropped_refused_or_converted():
