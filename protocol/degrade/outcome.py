@@ -73,6 +73,7 @@ def joined(outcomes: Iterable[Outcome]) -> Outcome:
         shown=tuple(shown for outcome in kept for shown in outcome.shown),
         losses=tuple(loss for outcome in kept for loss in outcome.losses),
         refused=next((outcome.refused for outcome in kept if outcome.refused), None),
+        offers=any(outcome.offers for outcome in kept),
         asked=asked[0] if len(asked) == 1 else None,  # of two numberings nobody knows which one a number means
     )
 

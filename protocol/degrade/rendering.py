@@ -23,7 +23,7 @@ from protocol.richtext import parts
 _PRIVATE = ("application/vnd.rialto.", "application/mimi-")
 """Types that mean something to Rialto or MIMI only; nobody could open them as files."""
 
-_UNSEEN = frozenset({Disposition.ICON, Disposition.PROFILE, Disposition.PREVIEW})
+_UNSEEN = {Disposition.ICON: "an icon", Disposition.PROFILE: "a profile", Disposition.PREVIEW: "a preview"}
 
 
 def show(part: Part, capabilities: Capabilities) -> Outcome:
@@ -32,7 +32,7 @@ def show(part: Part, capabilities: Capabilities) -> Outcome:
         case NullPart():
             return Outcome()
         case SinglePart() | ExternalPart() if part.disposition in _UNSEEN:
-            return dropped("part", f"a {Disposition(part.disposition).name.lower()} is left out")
+            return dropped("part", f"{_UNSEEN[Disposition(part.disposition)]} is left out")
         case SinglePart():
             return _single(part, capabilities)
         case ExternalPart():
@@ -67,7 +67,7 @@ def _choose(part: MultiPart, capabilities: Capabilities) -> Outcome:
     for inner in part.parts:
         outcome = show(inner, capabilities)
         found.append(outcome)
-        if outcome.shown and (outcome.offers or outcome.level is Level.FULL):
+        if outcome.shown and outcome.level is Level.FULL:
             break
     return _preferred(found) if found else Outcome()
 

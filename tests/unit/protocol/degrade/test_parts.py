@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from protocol import degrade
+import pytest
+
+from protocol import commerce, degrade
 from protocol.capabilities import Level
 from protocol.content import MARKDOWN, Disposition, ExternalPart, NullPart, SinglePart, text
 from protocol.degrade import Loss
-from tests.unit.protocol.degrade.scene import BARE, CAT, RICH, choose, content, files, several, words
+from tests.unit.protocol.degrade.scene import (
+    BARE,
+    BLUE,
+    CAT,
+    COLOURS,
+    RED,
+    RICH,
+    choose,
+    content,
+    files,
+    network,
+    several,
+    words,
+)
 
 
-def test_small_print_is_left_out():
-    icon = ExternalPart(content_type="image/png", url="https://e.org", disposition=Disposition.ICON)
-    plan = degrade.plan(content(several(text("a"), icon)), RICH)
-    assert words(plan) == ["a"]
-    assert plan.losses == (Loss("part", Level.DROPPED, "a icon is left out"),)
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [(Disposition.ICON, "an icon"), (Disposition.PROFILE, "a profile"), (Disposition.PREVIEW, "a preview")],
+)
+def test_small_print_is_left_out(kind, what):
+    small = ExternalPart(content_type="image/png", url="https://e.org", disposition=kind)
+    plan = degrade.plan(content(several(text("a"), small, text("b"))), RICH)
+    assert words(plan) == ["a", "b"]
+    assert plan.losses == (Loss("part", Level.DROPPED, f"{what} is left out"),)
 
 
 def test_what_only_rialto_could_read_is_left_out():
@@ -31,6 +50,24 @@ def test_the_first_alternative_of_which_nothing_is_lost_is_sent():
     assert plan.losses == (
         Loss("part", Level.UNSUPPORTED, "another rendering is sent: bold sent as plain words and characters"),
     )
+
+
+def test_buttons_that_can_be_pressed_are_better_than_numbers():
+    cards = commerce.Carousel(cards=(commerce.Card(body="Flowers", options=(RED, BLUE)),))
+    said = choose(commerce.single(cards), commerce.single(COLOURS), text("Red or blue?"))
+    plan = degrade.plan(content(said), network(quick_replies=Level.FULL))
+    assert commerce.find(plan.messages[0].part) == COLOURS
+    assert words(degrade.plan(content(said), BARE)) == ["* Flowers\n1. Red\n2. Blue"]
+
+
+def test_numbered_options_stay_even_with_a_word_before_them():
+    said = choose(several(text("Hello!"), commerce.single(COLOURS)), text("Hello! Which colour?"))
+    assert words(degrade.plan(content(said), BARE)) == ["Hello!", "Which?\n1. Red\n2. Blue\n3. Green"]
+
+
+def test_an_alternative_that_says_nothing_is_no_alternative():
+    assert words(degrade.plan(content(choose(text(" "), text("a"))), BARE)) == ["a"]
+    assert words(degrade.plan(content(choose(NullPart(), text("**a**", MARKDOWN))), BARE)) == ["a"]
 
 
 def test_a_refused_alternative_does_not_refuse_the_rest():
