@@ -27,7 +27,7 @@ def inline(part: SinglePart) -> ExternalPart:
 
 def inline_bytes(part: ExternalPart) -> bytes | None:
     """Return the bytes of a file that stands in the content itself, or None if it is somewhere else."""
-    head, found, body = part.url.partition(_INLINE)
+    head, found, body = part.url.rpartition(_INLINE)
     if not found or not head.startswith("data:"):
         return None
     try:

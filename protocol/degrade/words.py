@@ -38,7 +38,7 @@ def deleted(quote: str) -> str:
 
 def file(part: ExternalPart, url: str) -> str:
     """Instead of a file: what it is, and where to get it if everybody may (``url``)."""
-    name = part.filename or part.description or "File"
+    name = excerpt(part.filename) or excerpt(part.description) or "File"
     facts = ", ".join(fact for fact in (part.content_type.partition(";")[0], _size(part.size)) if fact)
     return f"{name} ({facts}): {url}" if url else f"[{name} ({facts}) cannot be shown here]"
 
@@ -46,8 +46,8 @@ def file(part: ExternalPart, url: str) -> str:
 def _size(octets: int) -> str:
     if octets < 1000:
         return f"{octets} bytes" if octets else ""
-    for unit in ("kB", "MB", "GB"):
-        octets, size = octets // 1000, octets / 1000
-        if octets < 1000:
-            return f"{size:.1f} {unit}"
-    return f"{octets} GB"
+    size, unit = octets / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if size >= 999.95:  # which would be written as 1000.0
+            size, unit = size / 1000, larger
+    return f"{size:.1f} {unit}"

@@ -65,14 +65,25 @@ def test_beside_other_words_it_leaves_a_notice():
     [
         (0, "A cat (image/png): https://e.org/x"),
         (999, "A cat (image/png, 999 bytes): https://e.org/x"),
+        (1000, "A cat (image/png, 1.0 kB): https://e.org/x"),
         (1500, "A cat (image/png, 1.5 kB): https://e.org/x"),
+        (999_949, "A cat (image/png, 999.9 kB): https://e.org/x"),
+        (999_950, "A cat (image/png, 1.0 MB): https://e.org/x"),
         (2_000_000_000, "A cat (image/png, 2.0 GB): https://e.org/x"),
-        (3_000_000_000_000, "A cat (image/png, 3000 GB): https://e.org/x"),
+        (3_000_000_000_000, "A cat (image/png, 3.0 TB): https://e.org/x"),
+        (4_000_000_000_000_000, "A cat (image/png, 4000.0 TB): https://e.org/x"),
     ],
 )
 def test_a_file_that_everybody_may_fetch_is_a_link(size, said):
     public = ExternalPart(content_type="image/png", url="https://e.org/x", size=size, description="A cat")
     assert words(degrade.plan(content(public), BARE)) == [said]
+
+
+def test_the_name_of_a_file_stays_on_its_line():
+    odd = ExternalPart(content_type="text/x-a", url="https://e.org", filename="\x00", description="A\ncat: " + "o" * 99)
+    assert words(degrade.plan(content(odd), BARE)) == [f"A cat: {'o' * 72}… (text/x-a): https://e.org"]
+    nameless = ExternalPart(content_type="text/x-a", url="https://e.org")
+    assert words(degrade.plan(content(nameless), BARE)) == ["File (text/x-a): https://e.org"]
 
 
 def test_a_converted_file_says_so():
@@ -85,6 +96,11 @@ def test_a_file_inside_the_message_is_handed_over_like_any_other():
     part = plan.messages[0].part
     assert (part.content_type, part.size, part.enc_alg) == ("image/png", 4, 0)
     assert degrade.inline_bytes(part) == b"\x89PNG"
+
+
+def test_its_bytes_are_found_whatever_it_calls_itself():
+    plan = degrade.plan(content(SinglePart("image/png;base64,x", b"\x89PNG")), files())
+    assert degrade.inline_bytes(plan.messages[0].part) == b"\x89PNG"
 
 
 @pytest.mark.parametrize("url", ["https://e.org", "data:x;base64,!", "odd:x;base64,AA=="])
