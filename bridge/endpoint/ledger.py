@@ -80,6 +80,25 @@ class StatusRow(Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class OfferRow(Struct, frozen=True, kw_only=True):
+    """A message that offered something in words, so that people may answer it in words.
+
+    ``part`` (sealed) is what was offered; ``native_id`` a name of the message on the network. ``at`` is when it was
+    delivered. ``open``: nothing has been said to the conversation since, and nobody has answered.
+    """
+
+    mimi_id: bytes
+    room: str
+    native_id: str
+    part: bytes
+    at: int
+    open: bool = True
+
+
+OFFERS_KEPT = 8
+"""How many offers of one room are kept; older ones are forgotten."""
+
+
 class RoomPhase(StrEnum):
     """How far the endpoint is with a room."""
 
@@ -189,6 +208,12 @@ class Change(Struct):
     """MIMI ids that the router accepted, and when: they are ``SENT``."""
     deliveries: list[DeliveryRow] = field(default_factory=list)
     deliveries_done: list[int] = field(default_factory=list)
+    offers_gone: list[bytes] = field(default_factory=list)
+    """MIMI ids of messages that offer nothing any more."""
+    offers_closed: list[str] = field(default_factory=list)
+    """Rooms whose offers are all closed, before ``offers`` are written."""
+    offers: list[OfferRow] = field(default_factory=list)
+    """New offers; each takes the place of an earlier one of the same message."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -229,6 +254,12 @@ class Ledger(Protocol):
 
     async def states(self, mimi_ids: Iterable[bytes]) -> Mapping[tuple[bytes, str], State]:
         """Return the latest state in the timeline for each message and each ``by``."""
+
+    async def offers(self, room: str) -> Sequence[OfferRow]:
+        """Return what was offered in a room, newest first."""
+
+    async def offer_rooms(self) -> Mapping[str, bool]:
+        """Return the rooms in which something was offered, and whether one of its offers is open."""
 
     async def inbox(self, conversation: str, limit: int) -> Sequence[InboxRow]:
         """Return the oldest events that wait in a conversation."""

@@ -17,6 +17,7 @@ from bridge.endpoint.ledger import (
     InboxRow,
     MessageLog,
     MessageRow,
+    OfferRow,
     OutboxRow,
     RoomPhase,
     RoomRow,
@@ -99,6 +100,7 @@ class SqlLedger:
                 if not (known and d.kind is DeliveryKind.MESSAGE and d.mimi_id in known)
             ],
         )
+        self._write_offers(connection, change)
 
     def _write_log(self, connection: Connection, change: Change) -> frozenset[bytes]:
         """Write what concerns the log; return the messages that were in it already and are not taken again."""
@@ -112,6 +114,19 @@ class SqlLedger:
         )
         do.move_message.run(connection, [(s.mimi_id, int(s.state), s.reason) for s in change.statuses])
         return known
+
+    def _write_offers(self, connection: Connection, change: Change) -> None:
+        do = self._statements
+        do.delete_offer.run(connection, [(id_,) for id_ in (*change.offers_gone, *(o.mimi_id for o in change.offers))])
+        do.close_offers.run(connection, [(room,) for room in change.offers_closed])
+        do.add_offer.run(
+            connection,
+            [
+                (o.mimi_id, o.room, o.native_id, self._seal(o.part, f"offer/{o.mimi_id.hex()}"), o.at, o.open)
+                for o in change.offers
+            ],
+        )
+        do.prune_offers.run(connection, [(room,) for room in {o.room for o in change.offers}])
 
     def _message_values(self, m: MessageRow) -> tuple[Any, ...]:
         excerpt = self._seal(m.excerpt.encode(), f"message/{m.mimi_id.hex()}")
@@ -188,6 +203,18 @@ class SqlLedger:
         query = select(table.c.mimi_id, table.c.by, table.c.state).order_by(table.c.number)
         rows = await self._read(lambda connection: _in_batches(connection, query, table.c.mimi_id, mimi_ids))
         return {(bytes(row.mimi_id), row.by): State(row.state) for row in rows}
+
+    async def offers(self, room: str) -> Sequence[OfferRow]:
+        """Return what was offered in a room, newest first."""
+        table = tables.offer
+        query = select(table).where(table.c.room == room).order_by(table.c.number.desc())
+        return [self._offer(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def offer_rooms(self) -> Mapping[str, bool]:
+        """Return the rooms in which something was offered, and whether one of its offers is open."""
+        table = tables.offer
+        query = select(table.c.room, table.c.open).distinct().order_by(table.c.room, table.c.open)
+        return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
 
     async def inbox(self, conversation: str, limit: int) -> Sequence[InboxRow]:
         """Return the oldest events that wait in a conversation."""
@@ -286,6 +313,17 @@ class SqlLedger:
             reason=row.reason,
             excerpt=self._open(row.excerpt, f"message/{mimi_id.hex()}").decode(),
             reaction=row.reaction,
+        )
+
+    def _offer(self, row: Row[Any]) -> OfferRow:
+        mimi_id = bytes(row.mimi_id)
+        return OfferRow(
+            mimi_id=mimi_id,
+            room=row.room,
+            native_id=row.native_id,
+            part=self._open(row.part, f"offer/{mimi_id.hex()}"),
+            at=row.at,
+            open=row.open,
         )
 
     def _outbox(self, row: Row[Any]) -> OutboxRow:

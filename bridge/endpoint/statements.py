@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, false, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite import insert as upsert_insert
 from sqlalchemy.sql import ClauseElement
 
 from bridge.endpoint import tables
+from bridge.endpoint.ledger import OFFERS_KEPT
 
 
 class Prepared:
@@ -98,3 +99,19 @@ class Statements:
         self.delete_outbox = _delete(dialect, tables.outbox)
         self.put_delivery = _upsert(dialect, tables.delivery)
         self.delete_delivery = _delete(dialect, tables.delivery)
+        offer = tables.offer
+        self.delete_offer = Prepared(dialect, delete(offer).where(offer.c.mimi_id == bindparam("key")), ["key"])
+        self.close_offers = Prepared(
+            dialect, update(offer).where(offer.c.room == bindparam("key"), offer.c.open).values(open=false()), ["key"]
+        )
+        self.add_offer = _insert(dialect, offer, leave_out=("number",))
+        newest = (
+            select(offer.c.number)
+            .where(offer.c.room == bindparam("key"))
+            .order_by(offer.c.number.desc())
+            .limit(literal_column(str(OFFERS_KEPT)))
+            .offset(literal_column("0"))  # which the dialect of SQLite would make a parameter
+        )
+        self.prune_offers = Prepared(
+            dialect, delete(offer).where(offer.c.room == bindparam("key"), offer.c.number.not_in(newest)), ["key"]
+        )

@@ -77,6 +77,19 @@ timeline = Table(
     Index("timeline_message", "mimi_id"),
 )
 
+offer = Table(
+    "offer",
+    metadata,
+    Column("number", BIG, primary_key=True, autoincrement=True),
+    Column("mimi_id", LargeBinary, nullable=False, unique=True),
+    Column("room", Text, nullable=False),
+    Column("native_id", Text, nullable=False),
+    Column("part", LargeBinary, nullable=False),
+    Column("at", BIG, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Index("offer_room", "room", "number"),
+)
+
 inbox = Table(
     "inbox",
     metadata,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import structs
 
 from bridge.endpoint.ledger import (
+    OFFERS_KEPT,
     Change,
     DeliveryKind,
     DeliveryRow,
@@ -15,6 +16,7 @@ from bridge.endpoint.ledger import (
     Ledger,
     MessageRow,
     Native,
+    OfferRow,
     OutboxRow,
     RoomPhase,
     RoomRow,
@@ -41,6 +43,11 @@ def delivery(id: int, mimi_id: bytes = ONE, **changes: object) -> DeliveryRow:
         content=b"sealed",
         at=5,
     )
+    return structs.replace(row, **changes)
+
+
+def offer(number: int, **changes: object) -> OfferRow:
+    row = OfferRow(mimi_id=bytes([number]) * 32, room=ROOM, native_id=f"m{number}", part=b"offered", at=number)
     return structs.replace(row, **changes)
 
 
@@ -174,6 +181,31 @@ class LedgerSuite:
         assert await ledger.deliveries(ROOM, 9) == [rows[1]]
         assert await ledger.parked() == [parked]
         assert await ledger.last_id() == 10
+
+    async def test_offers_are_kept_by_room_newest_first(self, ledger: Ledger) -> None:
+        first, second = offer(1), offer(2, at=9, native_id="n")
+        await ledger.commit(Change(offers=[first, second, offer(3, room="other", open=False)]))
+        assert await ledger.offers(ROOM) == [second, first]
+        assert await ledger.offers("nowhere") == []
+        assert await ledger.offer_rooms() == {ROOM: True, "other": False}
+
+    async def test_offers_close_and_go_before_new_ones_come(self, ledger: Ledger) -> None:
+        await ledger.commit(Change(offers=[offer(1), offer(2), offer(3, room="other")]))
+        await ledger.commit(Change(offers_gone=[offer(1).mimi_id], offers_closed=[ROOM], offers=[offer(4)]))
+        assert await ledger.offers(ROOM) == [offer(4), offer(2, open=False)]
+        assert await ledger.offers("other") == [offer(3, room="other")]
+        again = offer(2, part=b"another", open=False)
+        await ledger.commit(Change(offers_closed=[ROOM], offers=[again]))
+        assert await ledger.offers(ROOM) == [again, offer(4, open=False)]
+        assert await ledger.offer_rooms() == {ROOM: False, "other": True}
+
+    async def test_of_many_offers_the_newest_few_are_kept(self, ledger: Ledger) -> None:
+        await ledger.commit(Change(offers=[offer(0, room="other")]))
+        for number in range(1, OFFERS_KEPT + 4):
+            await ledger.commit(Change(offers=[offer(number)]))
+        kept = [offer(number) for number in range(OFFERS_KEPT + 3, 3, -1)]
+        assert await ledger.offers(ROOM) == kept
+        assert len(await ledger.offers("other")) == 1
 
     async def test_everything_is_there_after_reopening(
         self, ledger: Ledger, reopened: Callable[[], Awaitable[Ledger]]

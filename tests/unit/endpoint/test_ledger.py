@@ -14,7 +14,7 @@ from bridge.endpoint.ledger import Change, State, moves
 from bridge.endpoint.sealing import Sealer
 from bridge.endpoint.sql_ledger import SqlLedger
 from bridge.endpoint.tables import metadata
-from tests.unit.endpoint.ledger_suite import ONE, LedgerSuite, delivery, message
+from tests.unit.endpoint.ledger_suite import ONE, LedgerSuite, delivery, message, offer
 
 KEY = bytes(range(32))
 
@@ -56,12 +56,13 @@ class TestSqlite(LedgerSuite):
         return opened.reopen
 
     async def test_nothing_that_is_sealed_can_be_read_in_the_file(self, opened: Opened, tmp_path: Path) -> None:
-        secrets = [b"an identity key", b"what Juliet said", b"the excerpt of it"]
+        secrets = [b"an identity key", b"what Juliet said", b"the excerpt of it", b"red or blue"]
         await opened.ledger.commit(
             Change(
                 records=[("endpoint", "identity", secrets[0])],
                 deliveries=[delivery(1, content=secrets[1], plan=secrets[1])],
                 messages=[message(ONE, excerpt=secrets[2].decode())],
+                offers=[offer(1, part=secrets[3])],
             )
         )
         await opened.ledger.close()
