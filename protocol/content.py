@@ -5,7 +5,8 @@ is empty, inline, external or several parts. ``decode`` accepts exactly the byte
 message id, which hashes the bytes, is the same for everybody.
 
 What the draft calls legitimate is accepted and kept: dispositions, media types and extensions that nobody here knows,
-and references to messages that nobody here has seen. What it calls nonsense is refused: see the limits below.
+and references to messages that nobody here has seen, whatever hash their ids were made with. What it calls nonsense is
+refused: see the limits below.
 """
 
 from __future__ import annotations
@@ -73,8 +74,6 @@ __all__ = [
 
 SALT_OCTETS: Final = 16
 MESSAGE_ID_OCTETS: Final = 32
-SHA_256: Final = 1
-"""The hash that message ids are made with, by its number in the IANA registry of named information hashes."""
 MAX_DEPTH: Final = 4
 """How many parts may lie inside one another, the outermost included."""
 MAX_PARTS: Final = 1024
@@ -152,12 +151,6 @@ class AbsurdExpiry(ContentError):
     code: ClassVar[str] = "content-expiry"
 
 
-class UnknownHash(ContentError):
-    """The id of a message that was made with a hash other than SHA-256: its first octet is not 1."""
-
-    code: ClassVar[str] = "content-hash"
-
-
 class BadExtensionKey(ContentError):
     """An extension key that is neither an integer nor text of 1 to 255 octets."""
 
@@ -228,8 +221,6 @@ def check(content: Content, *, now: int | None = None) -> None:
     for step, named in ((1, content.replaces), (4, content.in_reply_to)):
         if named is not None:
             _octets(named, MESSAGE_ID_OCTETS, step, "a message id")
-            if named[0] != SHA_256:
-                raise UnknownHash(f"a message id of the unknown hash algorithm {named[0]}", (step,))
     _expect(content.topic_id, bytes, 2, "the topic")
     if len(content.topic_id) > MAX_TOPIC_OCTETS:
         raise LongTopic(f"a topic of {len(content.topic_id)} octets; {MAX_TOPIC_OCTETS} are allowed", (2,))
