@@ -53,31 +53,52 @@ def domain_name(text: str) -> str:
         return name.lower()
     try:
         prepared = idna.decode(idna.encode(name, uts46=True))
-    except (idna.IDNAError, UnicodeError):
-        prepared = ""
-    if not prepared or prepared.endswith("."):
-        raise UriError(f"no domain name: {text[:200]!r}")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise UriError(f"no domain name, {str(error)[:200]}: {text[:200]!r}") from None
+    if prepared.endswith("."):
+        raise UriError(f"no domain name, it ends with an empty label: {text[:200]!r}")
     return prepared
 
 
 def mxid(text: str) -> str:
     """Return a Matrix user id unchanged, if it is one: case counts, and old localparts may hold nearly anything."""
-    if not _MXID.fullmatch(text) or _octets(text) > MAX_MXID_OCTETS:
-        raise UriError(f"no Matrix user id: {text[:200]!r}")
-    return text
+    localpart, colon, host = text[1:].partition(":")
+    if not text.startswith("@"):
+        flaw = "it does not start with an @"
+    elif found := _NOT_IN_MXID.search(localpart):
+        flaw = f"{_at(text, found.start() + 1)} is not allowed"
+    elif not colon:
+        flaw = "a colon and the name of a server are missing"
+    elif not _HOST.fullmatch(host):
+        flaw = f"what stands from index {len(localpart) + 2} on is no name of a server"
+    elif _octets(text) > MAX_MXID_OCTETS:
+        flaw = f"{_octets(text)} octets instead of {MAX_MXID_OCTETS} at most"
+    else:
+        return text
+    raise UriError(f"no Matrix user id, {flaw}: {text[:200]!r}")
 
 
 def e164(text: str) -> str:
     """Return a phone number with its plus sign, which ``text`` may lack; 2 to 15 digits."""
-    if not _E164.fullmatch(text):
-        raise UriError(f"no phone number in E.164: {text[:200]!r}")
-    return text if text.startswith("+") else f"+{text}"
+    digits = text.removeprefix("+")
+    if found := _NOT_A_DIGIT.search(digits):
+        flaw = f"{_at(text, found.start() + len(text) - len(digits))} is no digit"
+    elif not 2 <= len(digits) <= 15:
+        flaw = f"{len(digits)} digits instead of 2 to 15"
+    elif digits.startswith("0"):
+        flaw = "no country's code starts with 0"
+    else:
+        return f"+{digits}"
+    raise UriError(f"no phone number in E.164, {flaw}: {text[:200]!r}")
 
 
 def bsuid(text: str) -> str:
     """Return a business-scoped user id unchanged, if it is one: a country, perhaps ``ENT``, and letters or digits."""
     if not _BSUID.fullmatch(text):
-        raise UriError(f"no business-scoped user id: {text[:200]!r}")
+        raise UriError(
+            "no business-scoped user id, which is two capital letters, a dot, perhaps ENT and a dot, and 1 to 128"
+            f" letters or digits: {text[:200]!r}"
+        )
     return text
 
 
@@ -95,39 +116,42 @@ KINDS: Final[Mapping[str, Callable[[str], str]]] = {
 
 _USERNAME: Final = get_profile("UsernameCaseMapped")
 _OPAQUE: Final = get_profile("OpaqueString")
-_NOT_IN_LOCALPART: Final = frozenset("\"&'/:<>@")
-_ASCII_DOMAIN: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*")
+_NOT_IN_LOCALPART: Final = re.compile("[\"&'/:<>@]")
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_ASCII_DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\]")
-_HOST: Final = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?"
-_MXID: Final = re.compile(rf"@[^:\x00\ud800-\udfff]*:{_HOST}")
-_E164: Final = re.compile(r"\+?[1-9][0-9]{1,14}")
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
+_NOT_IN_MXID: Final = re.compile(r"[\x00\ud800-\udfff]")
+_NOT_A_DIGIT: Final = re.compile(r"[^0-9]")
 _BSUID: Final = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
+_SHRINKS: Final = 4  # how many times longer a text may be before it is prepared: a full-width U with two marks is
 
 
 def _localpart(text: str) -> str:
-    local = _sized(_prepared(text, _USERNAME, "localpart"), "localpart")
-    if not _NOT_IN_LOCALPART.isdisjoint(local):
-        raise UriError(f"a localpart may not hold any of \"&'/:<>@: {text[:200]!r}")
+    local = _prepared(text, _USERNAME, "localpart")
+    if found := _NOT_IN_LOCALPART.search(local):
+        raise UriError(f"no localpart of a JID, {_at(local, found.start())} is not allowed: {text[:200]!r}")
     return local
 
 
 def _prepared(text: str, profile: Profile, name: str) -> str:
     """Apply a PRECIS profile until it changes nothing any more, four times at most (RFC 8264, section 7)."""
-    _sized(text, name)
+    _sized(text, name, _SHRINKS * MAX_JID_PART_OCTETS)
     for _ in range(4):
         try:
             result = profile.enforce(text)
-        except UnicodeError as error:
-            raise UriError(f"no {name} of a JID: {text[:200]!r}") from error
+        except UnicodeEncodeError as error:
+            where = _at(error.object, error.start)
+            raise UriError(f"no {name} of a JID, {where} is refused ({error.reason}): {text[:200]!r}") from error
         if result == text:
-            return text
+            return _sized(text, name)
         text = result
     raise UriError(f"a {name} that never settles: {text[:200]!r}")
 
 
-def _sized(text: str, name: str) -> str:
-    if not 0 < _octets(text) <= MAX_JID_PART_OCTETS:
-        raise UriError(f"a {name} of a JID has 1 to {MAX_JID_PART_OCTETS} octets: {text[:200]!r}")
+def _sized(text: str, name: str, most: int = MAX_JID_PART_OCTETS) -> str:
+    if not 0 < _octets(text) <= most:
+        raise UriError(f"a {name} of a JID has 1 to {MAX_JID_PART_OCTETS} octets, not {_octets(text)}: {text[:200]!r}")
     return text
 
 
@@ -135,9 +159,15 @@ def _octets(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
+def _at(text: str, index: int) -> str:
+    return f"U+{ord(text[index]):04X} at index {index}"
+
+
 def _ipv6(text: str) -> str:
     found = _BRACKETED.fullmatch(text)
+    if found is None:
+        raise UriError(f"no IPv6 address in brackets: {text[:200]!r}")
     try:
-        return f"[{IPv6Address(found[1] if found else '')}]"
-    except ValueError:
-        raise UriError(f"no IPv6 address: {text[:200]!r}") from None
+        return f"[{IPv6Address(found[1])}]"
+    except ValueError as error:
+        raise UriError(f"no IPv6 address, {error}: {text[:200]!r}") from None

@@ -67,7 +67,7 @@ def parse(uri: str) -> MimiUri:
     """Take a MIMI URI apart; raise ``UriError`` unless it is one in its one spelling."""
     found = _URI.fullmatch(uri)
     if found is None:
-        raise UriError(f"not a MIMI URI: {uri[:200]!r}")
+        raise UriError(f"not a MIMI URI, {_flaw(uri)}: {uri[:200]!r}")
     domain, kind, path = found.groups()
     parsed = MimiUri(domain, Kind(kind), tuple(_unquote(segment, uri) for segment in path.split("/")))
     if str(parsed) != uri:
@@ -118,7 +118,27 @@ def namespace(domain: str, network: str) -> str:
 _NETWORK: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DOMAIN: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{{0,4}})?")
+_SCHEME: Final = "mimi://"
+_DOTS: Final = frozenset((".", ".."))  # RFC 3986, section 6.2.2.3: whoever normalises a path removes them
+_KINDS: Final = frozenset(Kind)
+_NOT_IN_ID: Final = re.compile(r"[^A-Za-z0-9._~%/-]")
 _URI: Final = re.compile(rf"mimi://({_DOMAIN.pattern})/([udrg])/([A-Za-z0-9._~%-]+(?:/[A-Za-z0-9._~%-]+)*)")
+
+
+def _flaw(uri: str) -> str:
+    """Say what keeps ``uri`` from being a MIMI URI, and where."""
+    domain, _, path = uri.removeprefix(_SCHEME).partition("/")
+    kind, _, id_ = path.partition("/")
+    start = len(uri) - len(id_)
+    if not uri.startswith(_SCHEME):
+        return f"which starts with {_SCHEME}"
+    if not _DOMAIN.fullmatch(domain):
+        return f"what stands from index {len(_SCHEME)} on is no domain in lower case"
+    if kind not in _KINDS:
+        return f"what stands from index {len(_SCHEME) + len(domain)} on is none of /u/, /d/, /r/ and /g/"
+    if wrong := _NOT_IN_ID.search(id_):
+        return f"U+{ord(wrong[0]):04X} at index {start + wrong.start()} must be percent-encoded"
+    return f"a part of the id that starts at index {start} is empty"
 
 
 def _build(domain: str, kind: Kind, path: tuple[str, ...]) -> str:
@@ -126,6 +146,8 @@ def _build(domain: str, kind: Kind, path: tuple[str, ...]) -> str:
         raise UriError(f"no domain in lower case: {domain[:200]!r}")
     if not path or not all(path) or (len(path) > 1 and kind is not Kind.DEVICE):
         raise UriError(f"an id that is empty or in too many parts: {path!r:.200}")
+    if not _DOTS.isdisjoint(path):
+        raise UriError(f"an id that is a dot or two: {path!r:.200}")
     try:
         uri = f"mimi://{domain}/{kind}/{'/'.join(quote(segment, safe='') for segment in path)}"
     except UnicodeEncodeError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from protocol.address import _prepared, address, bsuid, domain_name, e164, jid, mxid, phone_or_bsuid
@@ -84,6 +86,45 @@ def test_what_is_no_jid(text: str) -> None:
 def test_the_longest_jid() -> None:
     longest = f"{'a' * 1023}@b.example/{'r' * 1023}"
     assert jid(longest) == longest
+
+
+def test_length_counts_once_the_spelling_is_settled() -> None:
+    """A full-width A has three octets, and the a that it means has one (RFC 7622, section 3.3.1)."""
+    assert jid("\uff21" * 1023 + "@b.example") == "a" * 1023 + "@b.example"
+    with pytest.raises(UriError, match="1 to 1023 octets, not 1024"):
+        jid("\uff21" * 1024 + "@b.example")
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "words"),
+    [
+        (jid, "a b@c", "no localpart of a JID, U+0020 at index 1 is refused (DISALLOWED/spaces): 'a b'"),
+        (jid, "a:b@c", "no localpart of a JID, U+003A at index 1 is not allowed: 'a:b'"),
+        (jid, "a@b/\t", "no resource of a JID, U+0009 at index 0 is refused (DISALLOWED/controls): '\\t'"),
+        (jid, "@b", "a localpart of a JID has 1 to 1023 octets, not 0: ''"),
+        (jid, "a@b..", "no domain name, it ends with an empty label: 'b..'"),
+        (jid, "a@b-", "no domain name, Label must not start or end with a hyphen: 'b-'"),
+        (jid, "a@[::1%lo]", "no IPv6 address in brackets: '[::1%lo]'"),
+        (jid, "a@[::1::]", "no IPv6 address, At most one '::' permitted in '::1::': '[::1::]'"),
+        (mxid, "a:b", "no Matrix user id, it does not start with an @: 'a:b'"),
+        (mxid, "@a\0:b", "no Matrix user id, U+0000 at index 2 is not allowed: '@a\\x00:b'"),
+        (mxid, "@a", "no Matrix user id, a colon and the name of a server are missing: '@a'"),
+        (mxid, "@a:b c", "no Matrix user id, what stands from index 3 on is no name of a server: '@a:b c'"),
+        (e164, "+49 1", "no phone number in E.164, U+0020 at index 3 is no digit: '+49 1'"),
+        (e164, "1", "no phone number in E.164, 1 digits instead of 2 to 15: '1'"),
+        (e164, "+012", "no phone number in E.164, no country's code starts with 0: '+012'"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_and_where(rule: Callable[[str], str], text: str, words: str) -> None:
+    with pytest.raises(UriError) as caught:
+        rule(text)
+    assert str(caught.value) == words
+
+
+def test_a_matrix_id_is_measured_in_octets() -> None:
+    assert mxid("@" + "ü" * 126 + ":b")
+    with pytest.raises(UriError, match="257 octets instead of 255 at most"):
+        mxid("@" + "ü" * 127 + ":b")
 
 
 def test_a_profile_that_never_settles_is_given_up_on() -> None:

@@ -109,7 +109,16 @@ def test_no_other_spelling_is_read(uri: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("mimi:a", "not a MIMI URI: 'mimi:a'"),
+        ("mimi:a", "not a MIMI URI, which starts with mimi://: 'mimi:a'"),
+        ("mimi://A.b/u/a", "not a MIMI URI, what stands from index 7 on is no domain in lower case: 'mimi://A.b/u/a'"),
+        (
+            "mimi://a.b/x/a",
+            "not a MIMI URI, what stands from index 10 on is none of /u/, /d/, /r/ and /g/: 'mimi://a.b/x/a'",
+        ),
+        ("mimi://a.b/u/a@b", "not a MIMI URI, U+0040 at index 14 must be percent-encoded: 'mimi://a.b/u/a@b'"),
+        ("mimi://a.b/d/a//b", "not a MIMI URI, a part of the id that starts at index 13 is empty: 'mimi://a.b/d/a//b'"),
+        ("mimi://a.b/u", "not a MIMI URI, a part of the id that starts at index 12 is empty: 'mimi://a.b/u'"),
+        ("mimi://a.b/r/..", "an id that is a dot or two: ('..',)"),
         ("mimi://a.b/u/%61", "a MIMI URI that should be spelt 'mimi://a.b/u/a': 'mimi://a.b/u/%61'"),
         ("mimi://a.b/u/%C3", "percent-encoded octets that are not UTF-8: 'mimi://a.b/u/%C3'"),
     ],
@@ -156,6 +165,9 @@ def test_what_has_no_uri() -> None:
         str(MimiUri(D, Kind.ROOM, ("a", "b")))
     with pytest.raises(UriError, match="empty or in too many parts"):
         str(MimiUri(D, Kind.DEVICE, ()))
+    for dots in (".", ".."):
+        with pytest.raises(UriError, match="a dot or two"):
+            room_uri(D, dots)
     with pytest.raises(UriError, match="surrogate"):
         room_uri(D, "\ud800")
     with pytest.raises(UriError, match="65535 are allowed"):
