@@ -40,6 +40,8 @@ SAID: Final = frozenset({MESSAGE, REACTION, REDACTION, STICKER, ENCRYPTED})
 """The types of events by which people say something."""
 
 _ME: Final = "/me "
+_PICTURE: Final = "mxc://"
+"""What the key of a reaction starts with that is not its own text but a picture."""
 _FILES: Final = {
     "m.image": "image/*",
     "m.audio": "audio/*",
@@ -102,9 +104,9 @@ def _reaction(content: Json, relation: Json) -> Message:
     if relation.get("rel_type") != "m.annotation":
         raise Refused("invalid", "This reaction does not say what it is about.")
     key = _required(relation, "key")
-    if key.startswith("mxc://"):
+    if key.startswith(_PICTURE):
         key = _string(content, "shortcode") or _string(content, "com.beeper.reaction.shortcode")
-        if not key:
+        if not key or key.startswith(_PICTURE):
             raise Refused("invalid", "A reaction that is a picture without a name cannot be passed on.")
     part = text(key, disposition=Disposition.REACTION)
     return Message(part, in_reply_to=_required(relation, "event_id"))
@@ -218,6 +220,8 @@ def encode(
     if isinstance(part, SinglePart) and part.disposition == Disposition.REACTION:
         if message.in_reply_to is None:
             raise Permanent(Reason.UNSUPPORTED, "a reaction to nothing")
+        if part.text.startswith(_PICTURE):
+            raise Permanent(Reason.UNSUPPORTED, "a reaction in words that Matrix would show as a picture")
         relation = {"rel_type": "m.annotation", "event_id": message.in_reply_to, "key": part.text}
         return Say(REACTION, {"m.relates_to": relation})
     content = _content(part, uploaded, size, link)

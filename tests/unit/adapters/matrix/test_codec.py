@@ -157,6 +157,16 @@ def test_a_sticker_is_an_image_that_says_what_it_shows() -> None:
             said({"m.relates_to": {"rel_type": "m.annotation", "event_id": "$0", "key": "mxc://x/y"}}, "m.reaction"),
             "invalid",
         ),
+        (
+            said(
+                {
+                    "m.relates_to": {"rel_type": "m.annotation", "event_id": "$0", "key": "mxc://x/y"},
+                    "shortcode": "mxc://x/y",
+                },
+                "m.reaction",
+            ),
+            "invalid",
+        ),
         (said(PHOTO | {"url": "http://127.0.0.1/secret"}), "invalid"),
         (said({"msgtype": "m.image", "body": "x"}), "invalid"),
         (said({"msgtype": "m.file", "body": "x", "file": {"url": "mxc://x/y"}}), "not-allowed"),
@@ -237,6 +247,13 @@ def test_reactions_and_deletions() -> None:
     relation = {"rel_type": "m.annotation", "event_id": "$0", "key": "👍"}
     assert encode(reaction) == Say("m.reaction", {"m.relates_to": relation})
     assert encode(Message(NullPart(), replaces="$0")) == Redaction("$0")
+
+
+def test_a_reaction_in_words_never_becomes_a_picture() -> None:
+    words = Message(text("mxc://hs.test/abc", disposition=Disposition.REACTION), in_reply_to="$0")
+    with pytest.raises(Permanent) as failed:
+        encode(words)
+    assert failed.value.reason is Reason.UNSUPPORTED
 
 
 @pytest.mark.parametrize(
