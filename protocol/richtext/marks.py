@@ -229,8 +229,8 @@ def write(tree: Tree, grammar: Grammar) -> str:
 
 
 def escape(text: str, grammar: Grammar) -> str:
-    """Return ``text`` so that nothing in it is taken for mark-up; unchanged but for joiners."""
-    return "\n".join(_write_line((Span(line),), grammar) if line else "" for line in text.split("\n"))
+    """Return ``text``, cleaned as a reader cleans it, with joiners so that nothing in it is taken for mark-up."""
+    return "\n".join(_write_line((Span(line),), grammar) if line else "" for line in clean(text).split("\n"))
 
 
 def _write_blocks(blocks: Iterable[Block], grammar: Grammar) -> str:
@@ -286,7 +286,7 @@ def _write_spans(spans: Spans, grammar: Grammar) -> str:
 def _marked(spans: Spans, kinds: tuple[Format, ...], grammar: Grammar, risky: set[str], before: str, after: str) -> str:
     """Return ``spans`` with the marks of ``kinds``; ``before`` and ``after`` are the characters around them."""
     if not kinds:
-        return "".join(_escaped(spans, grammar, risky, before))
+        return "".join(_escaped(spans, grammar, risky, before, after))
     kind, *others = kinds
     rest = tuple(others)
     mark = next((mark for mark in reversed(tuple(grammar.marks)) if grammar.marks[mark] is kind), "")
@@ -338,14 +338,19 @@ def _cut(spans: Spans, start: int, end: int) -> Spans:
     return tuple(found)
 
 
-def _escaped(spans: Spans, grammar: Grammar, risky: set[str], before: str) -> Iterator[str]:
-    """Yield literal text with a joiner before each character that could be taken for a mark."""
+def _escaped(spans: Spans, grammar: Grammar, risky: set[str], before: str, after: str) -> Iterator[str]:
+    """Yield literal text with a joiner before each character that could be taken for a mark.
+
+    The last one may stand right before a mark, and the two would be none.
+    """
     marks = {mark[0] for mark in grammar.marks}
     for span in spans:
         for at, char in enumerate(span.text):
             if char in marks:
-                after = span.text[at + 1] if at + 1 < len(span.text) else "x"
-                opens = char in risky and grammar.opens(before if at else "", after)
+                last = at + 1 == len(span.text)
+                opens = char in risky and (
+                    (last and bool(after)) or grammar.opens(before if at else "", "x" if last else span.text[at + 1])
+                )
                 if opens or before == JOINER:
                     yield JOINER
             yield char
