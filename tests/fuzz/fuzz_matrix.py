@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-import sys
+import json
+from collections.abc import Iterator
 
 import msgspec
 
@@ -13,6 +14,7 @@ from adapters.contract import Message, Refused
 from adapters.matrix import codec
 from adapters.matrix.names import Names
 from protocol.content import ExternalPart, MultiPart
+from tests.fuzz.harness import fuzz, structured
 
 NAMES = Names("hs.test", "rialto_", "rialto")
 
@@ -50,14 +52,44 @@ def _named(text: str) -> None:
     assert address is None or NAMES.ghost(address) == user_id
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    import atheris
+def seeds() -> Iterator[bytes]:
+    """One event of each kind, and a name."""
+    body = "> <@romeo:hs.test> what?\n\n/me *waves*"
+    shown = '<mx-reply><blockquote>a</blockquote></mx-reply><a href="https://matrix.to/#/@a:b">b</a> <em>c</em><br/>d'
+    text = {"msgtype": "m.text", "body": body, "format": "org.matrix.custom.html", "formatted_body": shown}
+    file = {"msgtype": "m.image", "body": "x", "url": "mxc://hs.test/1", "info": {"mimetype": "image/png", "size": 4}}
+    reply = {"m.in_reply_to": {"event_id": "$0"}}
+    thread = {"rel_type": "m.thread", "event_id": "$0", "is_falling_back": True, **reply}
+    for content in (
+        text,
+        text | {"msgtype": "m.emote", "m.relates_to": reply},
+        text | {"m.relates_to": thread},
+        text | {"m.new_content": text, "m.relates_to": {"rel_type": "m.replace", "event_id": "$0"}},
+        file,
+        file | {"msgtype": "m.audio", "filename": "y", "format": "org.matrix.custom.html", "formatted_body": shown},
+        {"msgtype": "m.location", "body": "Verona", "geo_uri": "geo:45.4,11"},
+        {"msgtype": "m.file", "body": "x", "file": {}},
+    ):
+        yield json.dumps({"type": "m.room.message", "content": content}).encode()
+    about = {"rel_type": "m.annotation", "event_id": "$0", "key": "mxc://hs.test/1"}
+    yield json.dumps({"type": "m.reaction", "content": {"m.relates_to": about, "shortcode": "rose"}}).encode()
+    yield json.dumps({"type": "m.room.redaction", "redacts": "$0", "content": {"redacts": "$0"}}).encode()
+    yield json.dumps({"type": "m.sticker", "content": file}).encode()
+    yield json.dumps({"type": "m.room.encrypted", "content": {}}).encode()
+    yield b"xmpp_juliet=40xmpp.test"
 
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+
+WORDS = (b"m.notice", b"m.emote", b"m.video", b"m.file", b"\\ud800", b"\\n", b"<b>", b"</b>", b"=40", b"_", b"/me ")
 
 
 if __name__ == "__main__":
-    main()
+    fuzz(
+        one_input,
+        "adapters.matrix.codec",
+        "adapters.matrix.names",
+        "adapters.matrix.html",
+        "protocol",
+        seeds=seeds(),
+        words=WORDS,
+        mutator=structured(json.loads, lambda value: json.dumps(value).encode()),
+    )

@@ -26,7 +26,7 @@ from protocol.richtext.tree import (
     normalise,
     plain,
 )
-from tests.fuzz import fuzz_markup
+from tests.fuzz import fuzz_html, fuzz_markdown, fuzz_marks
 
 SPECIAL = "*_~`[]()<>&#|!-+=.:;1a \\\n\t\u2060\u00a0é\u4e2d"
 texts = st.one_of(st.text(alphabet=SPECIAL, max_size=12), st.text(max_size=12))
@@ -144,4 +144,5 @@ tokens = st.sampled_from(
 @example("<pre>`**``````")
 @settings(max_examples=300)
 def test_whatever_is_typed_means_something_in_every_mark_up(text):
-    fuzz_markup.one_input(text.encode())
+    for target in (fuzz_markdown, fuzz_html, fuzz_marks):
+        target.one_input(text.encode())
