@@ -160,9 +160,9 @@ class Sealer:
 class Opener:
     """Opens what ``part`` describes, encrypted or not: ``examine`` it all, ``proven``, ``open`` it all, ``finish``.
 
-    ``limit`` bounds the plaintext, and so does the size that the message announced, if it announced one. Without
-    encryption and hash there is nothing to prove but the size. Raises ``UnknownAlgorithm`` or ``TooLarge`` at once
-    when fetching would be in vain.
+    ``limit`` bounds the plaintext. A size that the message announced must be the one that is found: of the plaintext,
+    or, as some may read the draft, of what is stored. Without encryption and hash nothing else is proven. Raises
+    ``UnknownAlgorithm`` or ``TooLarge`` at once when fetching would be in vain.
     """
 
     def __init__(self, part: ExternalPart, *, limit: int = MAX_OCTETS) -> None:
@@ -191,6 +191,9 @@ class Opener:
         """End the first pass: raise ``Altered`` or ``WrongKey`` unless everything is as it was sent."""
         if self._hash and not compare_digest(self._hash.digest(), self._part.content_hash):
             raise Altered("the hash of what was fetched is not the one that was sent")
+        size = self._part.size
+        if size and self.fetched not in {size, self._limit}:
+            raise Altered(f"{self.fetched} octets were fetched where {size} were announced")
         self._trial.finish()
         self._decryption = _decryption(self._part)
 

@@ -142,9 +142,6 @@ class Attachments:
 
         Raises ``Permanent`` if it cannot be opened, ``Retry`` if it cannot be fetched just now.
         """
-        if part.url.startswith("data:"):
-            yield _inline(part.url)
-            return
         try:
             opener = Opener(part, limit=self._limits.largest)
             with self._spool() as spool:
@@ -160,12 +157,18 @@ class Attachments:
             raise Retry(f"the attachment cannot be fetched: {error}") from error
 
     def _stored(self, part: ExternalPart) -> AsyncIterator[bytes]:
+        if part.url.startswith("data:"):
+            return _once(_inline(part.url))
         if part.url.startswith(self._prefix):
             return self._router.get_blob(part.url.removeprefix(self._prefix))
         return self._download(part.url)
 
     def _spool(self) -> IO[bytes]:
         return tempfile.SpooledTemporaryFile(max_size=self._limits.spool)
+
+
+async def _once(octets: bytes) -> AsyncIterator[bytes]:
+    yield octets
 
 
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:

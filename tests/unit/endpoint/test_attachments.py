@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
 import pytest
 from aiohttp import web
@@ -163,6 +164,16 @@ async def test_a_file_on_the_web_is_fetched_where_the_adapter_has_none_of_its_ow
             "m1": "media-unreachable",
             "m5": "media-unreachable",
         }
+
+
+async def test_a_file_inside_a_message_is_proven_like_any_other(house: House) -> None:
+    await house.start()
+    attachments = house.endpoints["sky"].attachments
+    tiny = ExternalPart("text/plain", "data:,tiny", size=4, hash_alg=1, content_hash=sha256(b"tiny").digest())
+    assert [chunk async for chunk in attachments.open(tiny)] == [b"tiny"]
+    for wrong in ({"url": "data:,TINY"}, {"size": 5}, {"url": "data:tiny"}):
+        with pytest.raises(Permanent):
+            [chunk async for chunk in attachments.open(structs.replace(tiny, **wrong))]
 
 
 def _server(handler):

@@ -132,7 +132,8 @@ def test_damage_is_refused_with_and_without_a_hash(harm: Callable[[bytes], bytes
     stored, part = sealed(Random(1).randbytes(100))
     refused(harm(stored), part, Altered)
     without = changed(part, hash_alg=0, content_hash=b"")
-    refused(harm(stored), without, Altered if len(harm(stored)) < 16 else WrongKey)
+    refused(harm(stored), without, WrongKey if len(harm(stored)) in {100, 116} else Altered)
+    refused(harm(stored), changed(without, size=0), Altered if len(harm(stored)) < 16 else WrongKey)
 
 
 @pytest.mark.parametrize("wrong", [{"key": b"k" * 16}, {"nonce": b"n" * 12}, {"aad": b"a"}])
@@ -145,6 +146,23 @@ def test_a_wrong_hash_is_refused_though_the_key_is_right() -> None:
     stored, part = sealed(b"hello")
     refused(stored, changed(part, content_hash=bytes(32)), Altered)
     refused(stored, changed(part, content_hash=b""), Altered)
+
+
+def test_less_than_announced_is_not_shown_even_where_nothing_else_is_proven() -> None:
+    """A public file that is neither encrypted nor hashed: its size is all that tells a truncated one."""
+    part = ExternalPart("a/b", URL, size=5)
+    assert opened(b"hello", part) == b"hello"
+    for stored in (b"hell", b""):
+        with pytest.raises(Altered, match=f"{len(stored)} octets were fetched where 5 were announced"):
+            opened(stored, part)
+
+
+def test_a_size_may_count_the_tag_or_not() -> None:
+    stored, part = sealed(b"hello")
+    assert opened(stored, changed(part, size=5 + 16)) == b"hello"
+    for size in (4 + 2, 20, 22):
+        with pytest.raises(Altered, match="announced"):
+            opened(stored, changed(part, size=size))
 
 
 def test_more_than_announced_is_refused_at_once() -> None:
