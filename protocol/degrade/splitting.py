@@ -38,11 +38,12 @@ def split(text: str, limit: int | None, unit: Unit) -> Iterator[str]:
 
 
 def shorten(text: str, limit: int | None, unit: Unit = Unit.CODE_POINTS) -> str:
-    """Return ``text``, or as much of it as fits with an ellipsis at its end."""
+    """Return ``text``, or as much of it as fits with an ellipsis at its end; nothing if only that would fit."""
     if limit is None or _fits(text, limit, unit):
         return text
-    room = limit - unit.length(ELLIPSIS)
-    return text[: _longest(text, room, unit)].rstrip() + ELLIPSIS if room > 0 else ""
+    room = max(limit - unit.length(ELLIPSIS), 0)
+    kept = text[: _longest(text, room, unit)].rstrip()
+    return kept + ELLIPSIS if kept else ""
 
 
 def excerpt(text: str, limit: int = 80) -> str:

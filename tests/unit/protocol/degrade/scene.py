@@ -61,5 +61,9 @@ def choose(*parts):
 # --- what is sent -----------------------------------------------------------------------------------------------------
 
 
+def parts(plan):
+    return [message.part for message in plan.messages]
+
+
 def words(plan):
     return [message.part.text for message in plan.messages]

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from protocol import commerce, degrade
-from protocol.capabilities import Level, Limits
+from protocol.capabilities import Level, Limits, Unit
 from protocol.commerce import Card, Carousel, LinkButton, LinkTo, Menu, Option, QuickReplies, Section, Template
-from protocol.content import SinglePart, text
-from protocol.degrade import Loss, Refusal
-from tests.unit.protocol.degrade.scene import BARE, BLUE, COLOURS, ID, LISTED, RED, content, network, words
+from protocol.content import text
+from protocol.degrade import Loss, Planned, Refusal
+from tests.unit.protocol.degrade.scene import (
+    BARE,
+    BLUE,
+    COLOURS,
+    GREEN,
+    ID,
+    LISTED,
+    RED,
+    content,
+    network,
+    parts,
+    several,
+    words,
+)
 
 
 def shown(plan):
@@ -34,89 +48,165 @@ def test_where_there_are_buttons_they_are_shown():
 
 
 def test_too_many_buttons_become_a_list_and_a_short_list_buttons():
-    both = {"quick_replies": Level.FULL, "list": Level.FULL}
-    few = Limits(buttons=2)
-    plan = degrade.plan(content(commerce.message(COLOURS)), network(limits=few, **both))
-    assert commerce.options_of(shown(plan)) == COLOURS.options
+    both = network(limits=Limits(buttons=2), quick_replies=Level.FULL, list=Level.FULL)
+    framed = {"header": "Paint", "footer": "No returns"}
+    plan = degrade.plan(content(commerce.message(replace(COLOURS, **framed))), both)
+    assert shown(plan) == Menu(body="Which?", button="…", sections=(Section(options=(RED, BLUE, GREEN)),), **framed)
     assert plan.losses == (Loss("quick-replies", Level.PARTIAL, "quick replies sent as list"),)
-    buttons = degrade.plan(content(commerce.message(LISTED)), network(quick_replies=Level.FULL))
-    assert isinstance(shown(buttons), QuickReplies)
+    buttons = degrade.plan(content(commerce.message(replace(LISTED, **framed))), network(quick_replies=Level.FULL))
+    assert shown(buttons) == replace(COLOURS, **framed)
 
 
 def test_a_long_list_is_no_set_of_buttons():
-    rows = tuple(Option(id=str(number), title=f"Row {number}") for number in range(30))
-    plan = degrade.plan(
-        content(commerce.single(Menu(body="x", button="y", sections=(Section(options=rows),)))),
-        network(quick_replies=Level.FULL),
-    )
-    assert words(plan)[0].endswith("30. Row 29")
+    rows = tuple(Option(id=str(number), title=f"Row {number}") for number in range(1, 22))
+    twenty, more = (Menu(body="x", button="y", sections=(Section(options=rows[:most]),)) for most in (20, 21))
+    buttons = network(quick_replies=Level.FULL)
+    assert shown(degrade.plan(content(commerce.single(twenty)), buttons)) == QuickReplies(body="x", options=rows[:20])
+    assert words(degrade.plan(content(commerce.single(more)), buttons))[0].endswith("21. Row 21")
+
+
+GRUEN = Option(id="g", title="Grün", description="Laub")
+CARDS = Carousel(
+    body="Look",
+    cards=(Card(body="Tea", options=(RED, GREEN)), Card(body="Oil", link=LinkTo(title="Öffnen", url="https://e.org"))),
+)
+PAGE = LinkButton(body="See", title="Öffnen", url="https://e.org")
+TEMPLATE = Template(name="t", language="de", body="Hello", options=(RED, GREEN))
+PLACE = commerce.Location(latitude=1.0, longitude=1.0)
+GOODS = commerce.ProductList(
+    body="All", sections=(commerce.ProductSection(products=(commerce.Product(id="p", title="P"),) * 2),)
+)
+
+
+def having(part, limits):
+    """Return a network that has nothing but parts like this one, within these limits."""
+    return network(limits=limits, **{commerce.feature_of(part).replace("-", "_"): Level.FULL})
+
+
+@pytest.mark.parametrize(
+    ("part", "limits"),
+    [
+        (COLOURS, Limits(buttons=3, button_title=5, button_id=1, body=6)),
+        (LISTED, Limits(list_rows=3, list_sections=1, row_title=11, row_id=1, button_title=6, body=6)),
+        (TEMPLATE, Limits(buttons=2, button_title=5, button_id=1, body=5)),
+        (replace(TEMPLATE, options=()), Limits(buttons=0)),
+        (CARDS, Limits(cards=2, buttons=2, button_title=6, button_id=1, body=4)),
+        (PAGE, Limits(button_title=6, body=3)),
+        (GOODS, Limits(products=2)),
+        (GOODS, Limits()),
+        (PLACE, Limits(body=0)),
+        (QuickReplies(body="Buy", options=(RED, replace(BLUE, title="Red"))), Limits(button_title=5)),
+    ],
+)
+def test_what_fits_exactly_is_shown_as_it_is(part, limits):
+    said = replace(commerce.single(part), language="en")
+    assert degrade.plan(content(said), having(part, limits)) == degrade.Plan(messages=(Planned(part=said),))
 
 
 @pytest.mark.parametrize(
     ("part", "limits", "fitting"),
     [
-        (COLOURS, Limits(button_title=4), ("Red", "Blue", "Gre…")),
-        (COLOURS, Limits(button_title=1), None),
-        (COLOURS, Limits(button_title=0), None),
-        (COLOURS, Limits(buttons=2), None),
-        (COLOURS, Limits(button_id=0), None),
-        (COLOURS, Limits(body=3), None),
+        (COLOURS, Limits(button_title=4), replace(COLOURS, options=(RED, BLUE, replace(GREEN, title="Gre…")))),
         (
-            QuickReplies(body="x", options=(RED,), header="A header", footer="A footer"),
-            Limits(header=4, footer=0),
-            ("Red",),
+            QuickReplies(body="x", options=(GRUEN,), header="A header", footer="A footer"),
+            Limits(header=4, footer=0, row_description=3),
+            QuickReplies(body="x", options=(replace(GRUEN, description="La…"),), header="A h…"),
         ),
-        (LISTED, Limits(row_title=4), ("Red", "Blue", "Gre…")),
-        (LISTED, Limits(list_rows=2), None),
-        (LISTED, Limits(list_sections=0), None),
-        (LISTED, Limits(button_title=0), None),
-        (Template(name="t", language="de", body="x"), Limits(), ()),
-        (Template(name="t", language="de", body="x", options=(RED, BLUE)), Limits(buttons=1), None),
-        (Carousel(cards=(Card(body="a", options=(RED,)), Card(body="b"))), Limits(), ("Red",)),
-        (Carousel(cards=(Card(body="a"), Card(body="b"))), Limits(cards=1), None),
-        (Carousel(cards=(Card(body="a", options=(RED, BLUE)),)), Limits(buttons=1), None),
-        (Carousel(cards=(Card(body="abc"),)), Limits(body=2), None),
         (
-            Carousel(cards=(Card(body="a", link=LinkTo(title="Open it", url="https://e.org")),)),
+            LISTED,
+            Limits(row_title=4, button_title=4),
+            Menu(
+                body="Which?",
+                button="Cho…",
+                sections=(Section(title="All…", options=(RED, BLUE, replace(GREEN, title="Gre…"))),),
+            ),
+        ),
+        (TEMPLATE, Limits(button_title=4), replace(TEMPLATE, options=(RED, replace(GREEN, title="Gre…")))),
+        (
+            CARDS,
             Limits(button_title=4),
-            (),
-        ),
-        (
-            Carousel(cards=(Card(body="a", link=LinkTo(title="Open it", url="https://e.org")),)),
-            Limits(button_title=0),
-            None,
-        ),
-        (LinkButton(body="a", title="Open it", url="https://e.org"), Limits(button_title=4), ()),
-        (LinkButton(body="a", title="Open it", url="https://e.org"), Limits(button_title=0), None),
-        (commerce.Location(latitude=1.0, longitude=1.0), Limits(), ()),
-        (
-            commerce.ProductList(
-                body="a",
-                sections=(commerce.ProductSection(products=(commerce.Product(id="p", title="P"),) * 2),),
+            replace(
+                CARDS,
+                cards=(
+                    Card(body="Tea", options=(RED, replace(GREEN, title="Gre…"))),
+                    Card(body="Oil", link=LinkTo(title="Öff…", url="https://e.org")),
+                ),
             ),
-            Limits(products=1),
-            None,
         ),
-        (
-            commerce.ProductList(
-                body="a", sections=(commerce.ProductSection(products=(commerce.Product(id="p", title="P"),)),)
-            ),
-            Limits(products=1),
-            (),
-        ),
+        (PAGE, Limits(button_title=4), replace(PAGE, title="Öff…")),
     ],
 )
-def test_a_part_is_shortened_or_said_in_words(part, limits, fitting):
+def test_a_title_that_is_too_long_is_shortened(part, limits, fitting):
+    plan = degrade.plan(content(commerce.single(part)), having(part, limits))
+    assert parts(plan) == [commerce.single(fitting)]
     feature = commerce.feature_of(part)
-    plan = degrade.plan(
-        content(commerce.single(part)), network(limits=limits, **{feature.replace("-", "_"): Level.FULL})
-    )
-    if fitting is None:
-        assert isinstance(plan.messages[0].part, SinglePart)
-        assert plan.messages[0].part.text == commerce.text_of(part)
-    else:
-        assert tuple(option.title for option in commerce.options_of(shown(plan))) == fitting
-        assert bool(plan.losses) is (shown(plan) != part)
+    named = feature.replace("-", " ")
+    assert plan.losses == (Loss(feature, Level.PARTIAL, f"{named} shortened to what the network shows"),)
+
+
+@pytest.mark.parametrize(
+    ("part", "fitting"),
+    [
+        (
+            QuickReplies(body="x", options=(replace(GRUEN, description="Bäume"),), header="Früh", footer="Spät"),
+            QuickReplies(body="x", options=(replace(GRUEN, title="G…", description="B…"),), header="F…", footer="S…"),
+        ),
+        (
+            Menu(body="x", button="Wähl", sections=(Section(title="Früh", options=(GRUEN,)),)),
+            Menu(body="x", button="W…", sections=(Section(title="F…", options=(replace(GRUEN, title="G…"),)),)),
+        ),
+        (LinkButton(body="x", title="Öffn", url="https://e.org"), None),  # not even one letter
+        (
+            LinkButton(body="x", title="Führ", url="https://e.org"),
+            LinkButton(body="x", title="F…", url="https://e.org"),
+        ),
+        (
+            Carousel(cards=(Card(body="x", link=LinkTo(title="Führ", url="https://e.org")),)),
+            Carousel(cards=(Card(body="x", link=LinkTo(title="F…", url="https://e.org")),)),
+        ),
+        (QuickReplies(body="öööö", options=(RED,)), None),
+    ],
+)
+def test_a_network_that_counts_octets_gets_no_more_of_them(part, fitting):
+    four = Limits(unit=Unit.UTF8, body=4, header=4, footer=4, button_title=4, row_title=4, row_description=4)
+    plan = degrade.plan(content(commerce.single(part)), having(part, four))
+    assert shown(plan) == fitting
+
+
+@pytest.mark.parametrize(
+    ("part", "limits"),
+    [
+        (COLOURS, Limits(buttons=2)),
+        (COLOURS, Limits(button_title=1)),
+        (replace(COLOURS, options=(RED,)), Limits(button_title=0)),
+        (COLOURS, Limits(button_id=0)),
+        (COLOURS, Limits(body=5)),
+        (LISTED, Limits(list_rows=2)),
+        (LISTED, Limits(list_sections=0)),
+        (LISTED, Limits(row_id=0)),
+        (LISTED, Limits(button_title=0)),
+        (TEMPLATE, Limits(buttons=1)),
+        (TEMPLATE, Limits(button_id=0)),
+        (CARDS, Limits(cards=1)),
+        (CARDS, Limits(buttons=1)),
+        (CARDS, Limits(button_id=0)),
+        (replace(CARDS, body=""), Limits(body=2)),
+        (CARDS, Limits(body=3)),
+        (Carousel(cards=CARDS.cards[1:]), Limits(button_title=0)),
+        (PAGE, Limits(button_title=0)),
+        (GOODS, Limits(products=1)),
+    ],
+)
+def test_what_does_not_fit_is_said_in_words(part, limits):
+    plan = degrade.plan(content(commerce.single(part)), having(part, limits))
+    assert parts(plan) == [text(commerce.text_of(part))]
+    assert [(loss.what, loss.level) for loss in plan.losses] == [(commerce.feature_of(part), Level.UNSUPPORTED)]
+
+
+def test_options_that_would_look_alike_are_said_in_words():
+    dishes = QuickReplies(body="Which?", options=tuple(Option(id=x, title=f"Pizza {x}") for x in ("Napoli", "Roma")))
+    plan = degrade.plan(content(commerce.single(dishes)), having(dishes, Limits(button_title=6)))
+    assert words(plan) == ["Which?\n1. Pizza Napoli\n2. Pizza Roma"]
 
 
 def test_a_part_without_options_may_leave_the_words_to_its_sender():
@@ -133,7 +223,12 @@ def test_a_part_may_be_dropped_or_refused():
     assert degrade.plan(single, network(quick_replies=Level.REJECTED)).refused == Refusal(
         "unsupported", "the network refuses quick replies"
     )
-    assert degrade.plan(single, network(quick_replies=Level.DROPPED)).refused.text == "quick replies left out"
+    assert degrade.plan(single, network(quick_replies=Level.DROPPED)).refused == Refusal(
+        "unsupported", "quick replies left out"
+    )
+    beside = degrade.plan(content(several(text("Hi"), commerce.single(COLOURS))), network(quick_replies=Level.DROPPED))
+    assert words(beside) == ["Hi"]
+    assert beside.losses == (Loss("quick-replies", Level.DROPPED, "quick replies left out"),)
     alternative = degrade.plan(content(commerce.message(COLOURS)), network(quick_replies=Level.REJECTED))
     assert words(alternative) == ["Which?\n1. Red\n2. Blue\n3. Green"]
 
