@@ -19,6 +19,13 @@ def test_anything_else_is_no_answer(answer):
     assert degrade.match_option(answer, COLOURS) is None
 
 
+def test_a_title_of_several_words_is_found_whatever_stands_between_them():
+    cities = QuickReplies(body="Where?", options=(Option(id="ny", title="New  York", description="the city"),))
+    assert degrade.match_option("new\tYORK", cities) == commerce.Choice(
+        id="ny", title="New  York", description="the city"
+    )
+
+
 def test_a_title_wins_over_the_numbering_and_a_shared_one_means_neither():
     odd = QuickReplies(body="x", options=(Option(id="a", title="2"), Option(id="b", title="1")))
     assert degrade.match_option("2", odd).id == "a"

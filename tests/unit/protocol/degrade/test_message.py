@@ -8,7 +8,19 @@ from protocol import degrade
 from protocol.capabilities import Capabilities, FileRule, Level, Way
 from protocol.content import MARKDOWN, MIMI_STATUS, TYPING, Expiration, NullPart, Semantics, SinglePart, text
 from protocol.degrade import Context, Loss, Planned, Referenced, Refusal
-from tests.unit.protocol.degrade.scene import BARE, CAT, ID, NAMELESS, RICH, ROMEO, content, network, several, words
+from tests.unit.protocol.degrade.scene import (
+    BARE,
+    CAT,
+    ID,
+    NAMELESS,
+    RICH,
+    ROMEO,
+    content,
+    network,
+    parts,
+    several,
+    words,
+)
 
 
 @pytest.mark.parametrize("part", [text("Hello"), text("**Hello**", MARKDOWN)])
@@ -38,7 +50,10 @@ def test_who_says_nothing_sends_nothing(part, here):
 
 def test_threads_and_vanishing_are_lost_with_a_word():
     said = content(text("a"), topic_id=b"t", expires=Expiration(True, 60))
-    assert [loss.what for loss in degrade.plan(said, BARE).losses] == ["topic", "expiry"]
+    assert degrade.plan(said, network(topic=Level.PARTIAL)).losses == (
+        Loss("topic", Level.PARTIAL, "the thread it belongs to is not shown"),
+        Loss("expiry", Level.DROPPED, "it does not vanish by itself"),
+    )
     assert degrade.plan(said, network(topic=Level.FULL, expiry=Level.REJECTED)).refused == Refusal(
         "unsupported", "the network refuses a message with expiry"
     )
@@ -48,6 +63,7 @@ def test_who_speaks_is_said_where_the_network_does_not_show_it():
     romeo = Context(sender="Romeo", answered=ROMEO, replaced=ROMEO)
     plan = degrade.plan(content(text("Hi"), in_reply_to=ID, replaces=ID), NAMELESS, context=romeo)
     assert words(plan) == ["> Juliet: Wherefore art thou?\nRomeo: Edited: Hi"]
+    assert [loss.what for loss in plan.losses] == ["edit", "reply", "sender"]
     assert plan.losses[-1] == Loss("sender", Level.PARTIAL, "the sender's name is put before the text")
     captioned = degrade.plan(content(CAT), NAMELESS, context=romeo)
     assert captioned.messages[0].part.parts == (CAT, text("Romeo:"))
@@ -59,6 +75,20 @@ def test_who_speaks_is_said_where_the_network_does_not_show_it():
     assert degrade.plan(
         content(several(CAT, text("x"), semantics=Semantics.SINGLE_UNIT)), NAMELESS, context=romeo
     ).messages[0].part.parts == (CAT, text("Romeo: x"))
+
+
+def test_who_speaks_is_not_said_twice():
+    assert degrade.plan(content(text("Hi")), BARE, context=Context(sender="Romeo")) == degrade.Plan(
+        messages=(Planned(part=text("Hi")),)
+    )
+
+
+def test_what_stands_before_the_first_part_takes_nothing_away_from_the_others():
+    romeo = Context(sender="Romeo")
+    worded = degrade.plan(content(several(text("Hi"), CAT, text("there"))), NAMELESS, context=romeo)
+    assert parts(worded) == [text("Romeo: Hi"), CAT, text("there")]
+    pictured = degrade.plan(content(several(CAT, text("there"))), NAMELESS, context=romeo)
+    assert parts(pictured) == [several(CAT, text("Romeo:"), semantics=Semantics.SINGLE_UNIT), text("there")]
 
 
 def test_a_name_that_cannot_be_written_does_no_harm():

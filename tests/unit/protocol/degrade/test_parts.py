@@ -7,7 +7,7 @@ import pytest
 from protocol import commerce, degrade
 from protocol.capabilities import Level
 from protocol.content import MARKDOWN, Disposition, ExternalPart, NullPart, SinglePart, text
-from protocol.degrade import Loss
+from protocol.degrade import Loss, Refusal
 from tests.unit.protocol.degrade.scene import (
     BARE,
     BLUE,
@@ -38,18 +38,22 @@ def test_small_print_is_left_out(kind, what):
 def test_what_only_rialto_could_read_is_left_out():
     odd = SinglePart("application/vnd.rialto.unknown+cbor", b"")
     broken = SinglePart("application/vnd.rialto.choice+cbor", b"")
-    assert degrade.plan(content(odd), RICH).refused.reason == "unsupported"
-    assert words(degrade.plan(content(several(broken, text("a"))), RICH)) == ["a"]
+    assert degrade.plan(content(odd), RICH).refused == Refusal(
+        "unsupported", "a part of type application/vnd.rialto.unknown+cbor is left out"
+    )
+    plan = degrade.plan(content(several(broken, text("a"), odd)), RICH)
+    assert words(plan) == ["a"]
+    assert [(loss.what, loss.level) for loss in plan.losses] == [("part", Level.DROPPED)] * 2
+    assert plan.losses[0].text.startswith("a part is left out that cannot be read: choice: ")
 
 
 def test_the_first_alternative_of_which_nothing_is_lost_is_sent():
-    said = choose(text("**a**", MARKDOWN), text("plain"))
-    assert words(degrade.plan(content(said), RICH)) == ["**a**"]
+    said = choose(text("**a** _b_", MARKDOWN), text("plain"))
+    assert words(degrade.plan(content(said), RICH)) == ["**a** _b_"]
     plan = degrade.plan(content(said), BARE)
     assert words(plan) == ["plain"]
-    assert plan.losses == (
-        Loss("part", Level.UNSUPPORTED, "another rendering is sent: bold sent as plain words and characters"),
-    )
+    lost = "bold sent as plain words and characters; italic sent as plain words and characters"
+    assert plan.losses == (Loss("part", Level.UNSUPPORTED, f"another rendering is sent: {lost}"),)
 
 
 def test_buttons_that_can_be_pressed_are_better_than_numbers():

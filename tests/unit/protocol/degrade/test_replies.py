@@ -7,8 +7,8 @@ import pytest
 from protocol import degrade
 from protocol.capabilities import Capabilities, Format, Level, Way
 from protocol.content import MARKDOWN, text
-from protocol.degrade import Context, Loss, Planned, Referenced
-from tests.unit.protocol.degrade.scene import BARE, ID, RICH, ROMEO, content, network, words
+from protocol.degrade import Context, Loss, Planned, Referenced, Refusal
+from tests.unit.protocol.degrade.scene import BARE, CAT, ID, RICH, ROMEO, content, network, words
 
 
 def test_a_reply_carries_a_quote_where_it_cannot_point():
@@ -18,8 +18,9 @@ def test_a_reply_carries_a_quote_where_it_cannot_point():
     assert not plan.messages[0].keeps_in_reply_to
 
 
-def test_the_quote_is_a_real_one_where_there_are_quotes():
-    quoting = Capabilities(send=Way(formatting={Format.QUOTE: Level.FULL}))
+@pytest.mark.parametrize("level", [Level.PARTIAL, Level.FULL])
+def test_the_quote_is_a_real_one_where_there_are_quotes(level):
+    quoting = Capabilities(send=Way(formatting={Format.QUOTE: level}))
     plan = degrade.plan(content(text("Here"), in_reply_to=ID), quoting, context=Context(answered=ROMEO))
     assert plan.messages[0].part == text("> Juliet: Wherefore art thou?\n\nHere", MARKDOWN)
 
@@ -28,6 +29,13 @@ def test_formatted_text_is_quoted_in_front_too():
     bold = Capabilities(send=Way(formatting={Format.BOLD: Level.FULL}))
     plan = degrade.plan(content(text("**Here**", MARKDOWN), in_reply_to=ID), bold, context=Context(answered=ROMEO))
     assert words(plan) == ["\\> Juliet: Wherefore art thou?\n\n**Here**"]
+
+
+@pytest.mark.parametrize("formatting", [{}, {Format.QUOTE: Level.FULL}])
+def test_an_answer_of_nothing_but_a_file_is_refused_where_the_file_is(formatting):
+    here = Capabilities(send=Way(formatting=formatting))
+    plan = degrade.plan(content(CAT, in_reply_to=ID), here, context=Context(answered=ROMEO))
+    assert plan.refused == Refusal("media-refused", "the network has no image/png")
 
 
 @pytest.mark.parametrize(
@@ -43,8 +51,10 @@ def test_replies_may_be_dropped_refused_or_converted():
     said, context = content(text("Here"), in_reply_to=ID), Context(answered=ROMEO)
     dropped = degrade.plan(said, network(reply=Level.DROPPED), context=context)
     assert words(dropped) == ["Here"]
-    assert dropped.losses[0].level is Level.DROPPED
-    assert degrade.plan(said, network(reply=Level.REJECTED), context=context).refused
+    assert dropped.losses == (Loss("reply", Level.DROPPED, "what it answers is not shown"),)
+    assert degrade.plan(said, network(reply=Level.REJECTED), context=context).refused == Refusal(
+        "unsupported", "the network refuses replies"
+    )
     partial = degrade.plan(said, network(reply=Level.PARTIAL), context=context)
     assert partial.messages[0].keeps_in_reply_to
     assert partial.losses == (Loss("reply", Level.PARTIAL, "a reply is converted"),)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
 from protocol import degrade
-from protocol.capabilities import Capabilities, Feature, Format, Level, Way
+from protocol.capabilities import Capabilities, Feature, FileRule, Format, Level, Way
 from protocol.content import HTML, MARKDOWN, SinglePart, text
 from protocol.degrade import Loss, Refusal
-from tests.unit.protocol.degrade.scene import BARE, RICH, content, network, words
+from tests.unit.protocol.degrade.scene import BARE, CAT, RICH, content, network, parts, several, words
+
+
+@pytest.mark.parametrize("said", [text("\n Hello!\n\n"), text("__Hello__,\n* you\n", MARKDOWN)])
+def test_what_can_be_shown_is_sent_as_it_was_written(said):
+    assert parts(degrade.plan(content(said), RICH)) == [said]
 
 
 def test_formatting_falls_back_to_words():
-    plan = degrade.plan(content(text("**Hi** [shop](https://e.org)\n\n- a", MARKDOWN)), BARE)
-    assert words(plan) == ["Hi shop (https://e.org)\n\n• a"]
+    plan = degrade.plan(content(text("**Hi** [shop](https://e.org)\n\n- a\\*", MARKDOWN)), BARE)
+    assert parts(plan) == [text("Hi shop (https://e.org)\n\n• a*")]
     assert [(loss.what, loss.level) for loss in plan.losses] == [
         ("bold", Level.UNSUPPORTED),
         ("bullets", Level.UNSUPPORTED),
@@ -42,15 +49,25 @@ def test_a_mention_keeps_its_name():
     none = degrade.plan(said, Capabilities(send=Way(formatting=linking)))
     assert words(none) == ["Romeo come"]
     assert none.losses == (Loss("mention", Level.UNSUPPORTED, "a mention is sent as a name only"),)
+    both = content(text("[Romeo](mimi://e.org/u/r), [look](https://e.org)", MARKDOWN))
+    assert words(degrade.plan(both, Capabilities(send=Way(formatting=linking)))) == ["Romeo, [look](https://e.org)"]
     partial = Capabilities(send=Way(formatting=linking, features={Feature.MENTION: Level.PARTIAL}))
     assert degrade.plan(said, partial).losses == (Loss("mention", Level.PARTIAL, "a mention is converted"),)
 
 
 def test_a_network_may_refuse_text_or_a_kind_of_it():
-    assert degrade.plan(content(text("a")), network(text=Level.REJECTED)).refused
-    assert degrade.plan(content(text("a")), network(text=Level.DROPPED)).refused == Refusal(
-        "unsupported", "a text is left out"
+    said = content(text("a"))
+    assert degrade.plan(said, network(text=Level.REJECTED)).refused == Refusal(
+        "unsupported", "the network takes no text"
     )
-    tables = Capabilities(send=Way(formatting={Format.TABLE: Level.REJECTED}))
-    refused = degrade.plan(content(text("| a |\n|---|", MARKDOWN)), tables).refused
-    assert refused == Refusal("unsupported", "the network refuses text with table")
+    assert degrade.plan(said, network(text=Level.DROPPED)).refused == Refusal("unsupported", "a text is left out")
+    strict = Capabilities(send=Way(formatting={Format.TABLE: Level.REJECTED, Format.CODE_BLOCK: Level.REJECTED}))
+    refused = degrade.plan(content(text("| a |\n|---|\n\n```\nb\n```", MARKDOWN)), strict).refused
+    assert refused == Refusal("unsupported", "the network refuses text with code block, table")
+
+
+def test_text_beside_a_picture_may_be_left_out():
+    pictures_only = Capabilities(send=Way(text=Level.DROPPED, files={"*/*": FileRule()}))
+    plan = degrade.plan(content(several(text("My cat"), CAT)), pictures_only)
+    assert parts(plan) == [CAT]
+    assert plan.losses == (Loss("text", Level.DROPPED, "a text is left out"),)
