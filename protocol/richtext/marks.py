@@ -38,6 +38,7 @@ from protocol.richtext.tree import (
     Tree,
     clean,
     join_lines,
+    language_name,
     lines,
     normalise,
 )
@@ -114,23 +115,36 @@ def _block(rows: list[str], at: int, grammar: Grammar, depth: int) -> tuple[Bloc
         while end < len(rows) and grammar.quote.match(rows[end]):
             end += 1
         inner = [grammar.quote.sub("", row, count=1) for row in rows[at:end]]
+        if not any(row.strip() for row in inner):  # nothing is quoted
+            return Paragraph((Span("\n".join(rows[at:end])),)), end
         return Quote(tuple(_blocks(inner, grammar, depth + 1))), end
     if grammar.lists and _ITEM.match(row):
         return _listing(rows, at, grammar)
     return None
 
 
-def _fenced_code(rows: list[str], at: int) -> tuple[Block, int]:
-    """Code between lines of their own; it ends with what is around it at the latest."""
+def _fenced_code(rows: list[str], at: int) -> tuple[Block, int] | None:
+    """Code between lines of their own; it ends with what is around it at the latest. Fences around nothing are text.
+
+    The XEP ignores what stands beside the first fence, but people write code there: unless it is one word, which may
+    name a language, it belongs to the code, and a second fence on its line ends it.
+    """
+    beside = rows[at].removeprefix(_FENCE).strip()
+    held = beside.removesuffix(_FENCE)
+    if held and held != beside:
+        return CodeBlock(_BROKEN_FENCE.sub("", held)), at + 1
     end = at + 1
     while end < len(rows) and rows[end] != _FENCE:
         end += 1
-    body = _BROKEN_FENCE.sub("", "\n".join(rows[at + 1 : end]))
-    return CodeBlock(body, rows[at].removeprefix(_FENCE).strip()), end + 1
+    name = language_name(beside)
+    code = [*([beside] if beside and not name else []), *rows[at + 1 : end]]
+    if not any(row.strip() for row in code):
+        return None
+    return CodeBlock(_BROKEN_FENCE.sub("", "\n".join(code)), name), end + 1
 
 
 def _held_code(rows: list[str], at: int) -> tuple[Block, int] | None:
-    """Code between fences that may hold it on their own lines; without the second one it is text."""
+    """Code between fences that may hold it on their own lines; without the second one, or any code, it is text."""
     end = at
     held = [rows[at].removeprefix(_FENCE)]
     while _FENCE not in held[-1]:
@@ -143,6 +157,8 @@ def _held_code(rows: list[str], at: int) -> tuple[Block, int] | None:
     held[-1] = held[-1].removesuffix(_FENCE)
     if len(held) > 2 and not held[0] and not held[-1]:
         held = held[1:-1]
+    if not any(row.strip() for row in held):
+        return None
     return CodeBlock(_BROKEN_FENCE.sub("", "\n".join(held))), end + 1
 
 

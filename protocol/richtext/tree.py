@@ -133,8 +133,8 @@ def _normal_block(block: Block, depth: int) -> Iterator[Block]:
             if line := one_line(spans):
                 yield Heading(min(max(level, 1), 6), line)
         case CodeBlock(text, language):
-            body = clean(text).rstrip("\n")
-            yield CodeBlock(body if depth == 1 else body.expandtabs(4), _language(language))
+            if (body := clean(text).rstrip("\n")).strip():
+                yield CodeBlock(body if depth == 1 else body.expandtabs(4), language_name(language))
         case Quote() | Listing() if depth >= MAX_DEPTH:
             yield from map(Paragraph, paragraphs(join_lines(lines((block,)))))
         case Quote(inner):
@@ -162,7 +162,8 @@ def _normal_table(rows: tuple[tuple[Spans, ...], ...]) -> Iterator[Block]:
         yield Table(tuple(tuple(one_line(cell) for cell in (*row, *empty)[:width]) for row in rows))
 
 
-def _language(name: str) -> str:
+def language_name(name: str) -> str:
+    """Return ``name`` if it may name the language of code, or an empty string."""
     return name if _LANGUAGE.fullmatch(name) else ""
 
 

@@ -214,6 +214,7 @@ def test_trees_that_look_alike_are_one():
     assert normalise((Heading(1, (Span(" ", BOLD), Span(" a"))),)) == (Heading(1, (Span("a"),)),)
     assert normalise((CodeBlock("a\n\n", "no good"),)) == (CodeBlock("a"),)
     assert normalise((Quote((CodeBlock("\ta"),)),)) == (Quote((CodeBlock("    a"),)),)
+    assert normalise((CodeBlock(""), CodeBlock(" \n \n"))) == ()
     assert normalise((Quote(()), Listing((Item(()),)), Table(()), Table(((),)))) == ()
     assert normalise((Listing((Item((Rule(),), True),), -1),)) == (Listing((Item((Rule(),)),), 0),)
 
