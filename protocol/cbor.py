@@ -14,10 +14,10 @@ how a few bytes become a gigabyte. Work and memory are linear in the number of b
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from reprlib import repr as shorten
 from struct import Struct as Layout
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -157,7 +157,7 @@ class NotEncodable(CborError):
 def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR holds anything
     """Return the one item that ``data`` holds; raise a ``CborError`` that says what is wrong and where."""
     try:
-        value, end = _Decoder(data).item(0, MAX_DEPTH)
+        value, end = _decoded(data, 0)
     except CborError as error:
         raise type(error)(error.text, error.offset, path_to(data, error.offset or 0)) from None
     if end != len(data):
@@ -165,115 +165,147 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR holds anything
     return value
 
 
-class _Decoder:
-    """Reads items out of ``data``: a method takes where an item starts and returns where it ends beside its value."""
+def _decoded(data: bytes, start: int) -> tuple[Any, int]:
+    """Return the item that starts at ``start``, and where it ends."""
+    try:
+        return _Decoder(data).item(start)
+    except IndexError:
+        raise Truncated("an item is missing", len(data)) from None
 
-    __slots__ = ("data", "room")
+
+class _Decoder:
+    """Reads items out of ``data``: each method takes where an item starts and returns its value and where it ends.
+
+    An item's first byte leads to what reads it by way of ``_FIRST``. No method looks before it takes the first byte of
+    an item: an IndexError says that the data ended where an item should have started.
+    """
+
+    __slots__ = ("data", "depth", "room", "size")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.room = MAX_ITEMS
+        self.size = len(data)
+        self.depth = MAX_DEPTH  # how many more containers may lie inside one another
+        self.room = MAX_ITEMS  # how many more items there may be
 
-    def item(self, start: int, depth: int) -> tuple[Any, int]:
-        """Read any one item; ``depth`` more containers may lie inside one another here."""
-        data = self.data
-        try:
-            first = data[start]
-        except IndexError:
-            raise Truncated("an item is missing", start) from None
-        if first < 24:
-            return first, start + 1
-        if first == 0xF6:
-            return None, start + 1
-        major, argument = first >> 5, first & 31
-        if major == 7:
-            return self._simple(start, argument)
-        position = start + 1
-        if argument > 23:
-            argument, position = self._argument(start, argument)
-        if major == 2 or major == 3:
-            end = position + argument
-            if end > len(data):
-                raise Truncated(f"{end - len(data)} octets of a string are missing", start)
-            if major == 2:
-                return data[position:end], end
-            try:
-                return str(data[position:end], "utf-8"), end
-            except UnicodeDecodeError as error:
-                raise BadUtf8(f"text is not UTF-8 from its octet {error.start} on", start) from None
-        if major < 2:
-            return (~argument if major else argument), position
-        if not depth:
-            raise TooDeep(f"nesting is deeper than {MAX_DEPTH}", start)
-        if major == 4:
-            return self._array(start, position, argument, depth - 1)
-        if major == 5:
-            return self._map(start, position, argument, depth - 1)
-        return self._tag(start, position, argument, depth - 1)
+    def item(self, start: int) -> tuple[Any, int]:
+        """Read any one item."""
+        read, argument = _FIRST[self.data[start]]
+        if read:
+            return read(self, start, argument)
+        return argument, start + 1
 
-    def _argument(self, start: int, info: int) -> tuple[int, int]:
-        """Read the argument that follows a first byte whose additional information is over 23."""
+    def argument(self, start: int) -> tuple[int, int]:
+        """Read the argument that follows the first byte in octets of its own; return it and where it ends."""
+        info = self.data[start] & 31
         if info > 27:
             raise _no_width(start, info)
-        data, end = self.data, start + 1 + _WIDTHS[info]
-        if end > len(data):
+        width, smallest = _ARGUMENTS[info]
+        end = start + 1 + width
+        if end > self.size:
             raise Truncated("the bytes end inside a head", start)
-        argument = data[start + 1] if info == 24 else int.from_bytes(data[start + 1 : end])
-        if argument < _SMALLEST[info]:
-            raise NotShortest(f"{argument} is written in {_WIDTHS[info]} octets, not in the fewest", start)
+        argument = self.data[start + 1] if width == 1 else int.from_bytes(self.data[start + 1 : end])
+        if argument < smallest:
+            raise NotShortest(f"{argument} is written in {width} octets, not in the fewest", start)
         return argument, end
 
-    def _reserve(self, start: int, items: int, bytes_left: int) -> None:
-        """Refuse a container that promises more items than there are bytes or than anyone needs."""
-        if items > bytes_left:
-            raise Truncated(f"{items} items cannot fit into the {bytes_left} bytes left", start)
-        self.room -= items
-        if self.room < 0:
-            raise TooManyItems(f"more than {MAX_ITEMS} items", start)
+    def unsigned(self, start: int, _: None) -> tuple[int, int]:
+        return self.argument(start)
 
-    def _array(self, start: int, position: int, length: int, depth: int) -> tuple[list[Any], int]:
-        self._reserve(start, length, len(self.data) - position)
-        item = self.item
+    def negative(self, start: int, _: None) -> tuple[int, int]:
+        argument, end = self.argument(start)
+        return ~argument, end
+
+    def octets(self, start: int, length: int | None) -> tuple[bytes, int]:
+        position = start + 1
+        if length is None:
+            length, position = self.argument(start)
+        end = position + length
+        if end > self.size:
+            raise Truncated(f"{end - self.size} octets of a string are missing", start)
+        return self.data[position:end], end
+
+    def text(self, start: int, length: int | None) -> tuple[str, int]:
+        position = start + 1
+        if length is None:
+            length, position = self.argument(start)
+        end = position + length
+        if end > self.size:
+            raise Truncated(f"{end - self.size} octets of a string are missing", start)
+        try:
+            return self.data[position:end].decode(), end
+        except UnicodeDecodeError as error:
+            raise BadUtf8(f"text is not UTF-8 from its octet {error.start} on", start) from None
+
+    def array(self, start: int, length: int | None) -> tuple[list[Any], int]:
+        position = start + 1
+        if length is None:
+            length, position = self.argument(start)
+        self.enter(start, position, length)
+        data = self.data
         items: list[Any] = []
         for _ in range(length):
-            value, position = item(position, depth)
+            read, value = _FIRST[data[position]]  # what item() does, without the call
+            if read:
+                value, position = read(self, position, value)
+            else:
+                position += 1
             items.append(value)
+        self.depth += 1
         return items, position
 
-    def _map(self, start: int, position: int, length: int, depth: int) -> tuple[dict[Any, Any], int]:
-        self._reserve(start, 2 * length, len(self.data) - position)
-        item, data = self.item, self.data
+    def map(self, start: int, length: int | None) -> tuple[dict[Any, Any], int]:
+        position = start + 1
+        if length is None:
+            length, position = self.argument(start)
+        self.enter(start, position, 2 * length)
         entries: dict[Any, Any] = {}
         previous = b""
         for _ in range(length):
-            key, end = item(position, depth)
+            key, end = self.item(position)
             if flaw := _flaw_of_key(key):
                 raise BadKey(flaw, position)
-            encoded = data[position:end]
+            encoded = self.data[position:end]
             if encoded <= previous:
                 if encoded == previous:
                     raise DuplicateKey(f"the key {shorten(key)} occurs twice", position)
                 raise KeyOrder(f"the key {shorten(key)} sorts before the key that precedes it", position)
             previous = encoded
-            entries[key], position = item(end, depth)
+            entries[key], position = self.item(end)
+        self.depth += 1
         return entries, position
 
-    def _tag(self, start: int, position: int, number: int, depth: int) -> tuple[Tag, int]:
-        self._reserve(start, 1, len(self.data) - position)
-        value, end = self.item(position, depth)
+    def tag(self, start: int, number: int | None) -> tuple[Tag, int]:
+        position = start + 1
+        if number is None:
+            number, position = self.argument(start)
+        self.enter(start, position, 1)
+        value, end = self.item(position)
         if number in _BIGNUMS and _fits(value):
             raise NotShortest("a big number is written where an integer would do", start)
+        self.depth += 1
         return Tag(number, value), end
 
-    def _simple(self, start: int, info: int) -> tuple[Any, int]:
-        """Read what major type 7 holds beside null: booleans, other simple values and floats."""
-        if info < 24:
-            return _BOOLEANS.get(info, Simple(info)), start + 1
+    def enter(self, start: int, position: int, items: int) -> None:
+        """Refuse a container that lies too deep, or promises more items than there are bytes or than anyone needs."""
+        if not self.depth:
+            raise TooDeep(f"nesting is deeper than {MAX_DEPTH}", start)
+        if items > self.size - position:
+            raise Truncated(f"{items} items cannot fit into the {self.size - position} bytes left", start)
+        self.room -= items
+        if self.room < 0:
+            raise TooManyItems(f"more than {MAX_ITEMS} items", start)
+        self.depth -= 1
+
+    def simple(self, start: int, _: None) -> tuple[Any, int]:
+        """Read a float, or a simple value of two bytes."""
+        info = self.data[start] & 31
         if info > 27:
             raise _no_width(start, info)
-        end = start + 1 + _WIDTHS[info]
+        width = _ARGUMENTS[info][0]
+        end = start + 1 + width
         raw = self.data[start + 1 : end]
-        if len(raw) < _WIDTHS[info]:
+        if len(raw) < width:
             raise Truncated("the bytes end inside a float or a simple value", start)
         if info == 24:
             if raw[0] < 32:
@@ -295,11 +327,40 @@ def _no_width(start: int, info: int) -> CborError:
     return Malformed(f"additional information {info} is reserved", start)
 
 
-_WIDTHS: Final = {24: 1, 25: 2, 26: 4, 27: 8}
-_SMALLEST: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
+_ARGUMENTS: Final = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
+"""How many octets an argument takes, by additional information, and the smallest that needs them."""
 _FLOATS: Final = {25: Layout(">e"), 26: Layout(">f"), 27: Layout(">d")}
-_BOOLEANS: Final[Mapping[int, Any]] = {20: False, 21: True}
+_WORDS: Final[Mapping[int, Any]] = {20: False, 21: True, 22: None}
 _BIGNUMS: Final = frozenset({2, 3})
+
+_Reader: TypeAlias = Callable[[_Decoder, int, Any], tuple[Any, int]]
+_READERS: Final[tuple[_Reader, ...]] = (
+    _Decoder.unsigned,
+    _Decoder.negative,
+    _Decoder.octets,
+    _Decoder.text,
+    _Decoder.array,
+    _Decoder.map,
+    _Decoder.tag,
+    _Decoder.simple,
+)
+
+
+def _first(octet: int) -> tuple[_Reader | None, Any]:
+    """Return what reads an item with this first byte, and its argument if the byte holds it; or None and the value."""
+    major, info = octet >> 5, octet & 31
+    if info > 23:
+        return _READERS[major], None
+    if major == 0:
+        return None, info
+    if major == 1:
+        return None, ~info
+    if major == 7:
+        return None, _WORDS.get(info, Simple(info))
+    return _READERS[major], info
+
+
+_FIRST: Final = tuple(map(_first, range(256)))
 
 
 def _fits(magnitude: Any) -> bool:  # noqa: ANN401
@@ -309,7 +370,7 @@ def _fits(magnitude: Any) -> bool:  # noqa: ANN401
 
 def _flaw_of_key(key: Any) -> str:  # noqa: ANN401
     """Say in words why ``key`` cannot be the key of a map; '' if it can."""
-    if isinstance(key, str | bytes):
+    if isinstance(key, (str, bytes)):
         return ""
     if isinstance(key, bool) or not isinstance(key, int):
         return "a key of a map must be an integer, text or bytes"
@@ -325,7 +386,7 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - CBOR holds anything
     """Return the one encoding of ``value`` that ``decode`` accepts; raise a ``CborError`` if it has none."""
     encoder = _Encoder()
     try:
-        encoder.item(value, MAX_DEPTH)
+        encoder.item(value)
     except CborError as error:
         raise type(error)(error.text, path=spell(tuple(reversed(encoder.trail)))) from None
     return b"".join(encoder.chunks)
@@ -351,82 +412,135 @@ _OCTETS: Final = tuple(bytes((octet,)) for octet in range(256))
 class _Encoder:
     """Writes items into ``chunks``; of one that cannot be written, ``trail`` holds the path, innermost step first."""
 
-    __slots__ = ("chunks", "room", "trail")
+    __slots__ = ("chunks", "depth", "room", "trail")
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
         self.trail: list[Any] = []
-        self.room = MAX_ITEMS
+        self.depth = MAX_DEPTH  # how many more containers may lie inside one another
+        self.room = MAX_ITEMS  # how many more items there may be
 
-    def item(self, value: Any, depth: int) -> None:  # noqa: ANN401
-        """Write any one item; ``depth`` more containers may lie inside one another here."""
-        write = self.chunks.append
-        if isinstance(value, str):
-            raw = _utf8(value)
-            write(head(3, len(raw)) + raw)
-        elif isinstance(value, bytes):
-            write(head(2, len(value)))
-            write(value)
-        elif value is None:
-            write(b"\xf6")
-        elif isinstance(value, bool):
-            write(b"\xf5" if value else b"\xf4")
-        elif isinstance(value, int):
-            if not -(1 << 64) <= value < 1 << 64:
-                raise IntegerRange(f"an integer of {value.bit_length()} bits does not fit into 64")
-            write(head(0, value) if value >= 0 else head(1, ~value))
-        elif isinstance(value, float):
-            write(_float(value))
-        elif isinstance(value, Simple):
-            write(_simple(value.value))
-        elif not depth:
-            raise TooDeep(f"nesting is deeper than {MAX_DEPTH}")
-        elif isinstance(value, list | tuple):
-            self._head(4, len(value), len(value))
-            for index, inner in enumerate(value):
-                self._inner(index, inner, depth - 1)
-        elif isinstance(value, Mapping):
-            self._map(value, depth - 1)
-        elif isinstance(value, Tag):
-            self._tag(value, depth - 1)
-        else:
-            raise NotEncodable(f"a value of type {type(value).__name__} has no encoding")
+    def item(self, value: Any) -> None:  # noqa: ANN401
+        """Write any one item."""
+        _WRITERS[type(value)](self, value)
 
-    def _head(self, major: int, argument: int, items: int) -> None:
-        """Write the head of a container of ``items`` items."""
-        self.room -= items
-        if self.room < 0:
-            raise TooManyItems(f"more than {MAX_ITEMS} items")
-        self.chunks.append(head(major, argument))
+    def null(self, _: None) -> None:
+        self.chunks.append(b"\xf6")
 
-    def _inner(self, step: Any, value: Any, depth: int) -> None:  # noqa: ANN401
+    def boolean(self, value: bool) -> None:
+        self.chunks.append(b"\xf5" if value else b"\xf4")
+
+    def integer(self, value: int) -> None:
+        self.chunks.append(_OCTETS[value] if 0 <= value < 24 else _integer(value))
+
+    def number(self, value: float) -> None:
+        self.chunks.append(_float(value))
+
+    def simple(self, simple: Simple) -> None:
+        if not (0 <= simple.value < 20 or simple.value == 23 or 32 <= simple.value < 256):
+            raise NotEncodable(f"there is no simple value {simple.value}")
+        self.chunks.append(head(7, simple.value))
+
+    def octets(self, value: bytes) -> None:
+        self.chunks.append(head(2, len(value)))
+        self.chunks.append(value)
+
+    def text(self, value: str) -> None:
+        octets = _utf8(value)
+        self.chunks.append(head(3, len(octets)))
+        self.chunks.append(octets)
+
+    def array(self, items: Sequence[Any]) -> None:
+        self.enter(4, len(items), len(items))
+        index = 0
         try:
-            self.item(value, depth)
+            for index, value in enumerate(items):  # noqa: B007 - the path names the index of what cannot be written
+                _WRITERS[type(value)](self, value)
         except CborError:
-            self.trail.append(step)
+            self.trail.append(index)
             raise
+        self.depth += 1
 
-    def _map(self, entries: Mapping[Any, Any], depth: int) -> None:
-        self._head(5, len(entries), 2 * len(entries))
-        for raw, key in sorted((_encoded_key(key), key) for key in entries):
-            self.chunks.append(raw)
-            self._inner(key, entries[key], depth)
+    def map(self, entries: Mapping[Any, Any]) -> None:
+        self.enter(5, len(entries), 2 * len(entries))
+        for encoded, key in sorted([(_key(key), key) for key in entries]):
+            self.chunks.append(encoded)
+            self.inner(key, entries[key])
+        self.depth += 1
 
-    def _tag(self, tag: Tag, depth: int) -> None:
+    def tag(self, tag: Tag) -> None:
         if not 0 <= tag.number < 1 << 64:
             raise NotEncodable(f"a tag cannot be numbered {tag.number}")
         if tag.number in _BIGNUMS and _fits(tag.value):
             raise NotShortest("a big number is written where an integer would do")
-        self._head(6, tag.number, 1)
-        self._inner(TAGGED, tag.value, depth)
+        self.enter(6, tag.number, 1)
+        self.inner(TAGGED, tag.value)
+        self.depth += 1
+
+    def enter(self, major: int, argument: int, items: int) -> None:
+        """Write the head of a container of ``items`` items."""
+        if not self.depth:
+            raise TooDeep(f"nesting is deeper than {MAX_DEPTH}")
+        self.room -= items
+        if self.room < 0:
+            raise TooManyItems(f"more than {MAX_ITEMS} items")
+        self.depth -= 1
+        self.chunks.append(head(major, argument))
+
+    def inner(self, step: Any, value: Any) -> None:  # noqa: ANN401
+        """Write what ``step`` leads to from its container."""
+        try:
+            _WRITERS[type(value)](self, value)
+        except CborError:
+            self.trail.append(step)
+            raise
 
 
-def _encoded_key(key: Any) -> bytes:  # noqa: ANN401
+class _Writers(dict[type, Callable[[_Encoder, Any], None]]):
+    """What writes a value of which type. A type that is new here is written like the first of its bases that is not."""
+
+    def __missing__(self, kind: type) -> Callable[[_Encoder, Any], None]:
+        for base in kind.__mro__:
+            if base in self:
+                break
+        else:
+            if not issubclass(kind, Mapping):
+                raise NotEncodable(f"a value of type {kind.__name__} has no encoding")
+            base = dict
+        return self.setdefault(kind, self[base])
+
+
+_WRITERS: Final = _Writers(
+    {
+        type(None): _Encoder.null,
+        bool: _Encoder.boolean,
+        int: _Encoder.integer,
+        float: _Encoder.number,
+        Simple: _Encoder.simple,
+        bytes: _Encoder.octets,
+        str: _Encoder.text,
+        list: _Encoder.array,
+        tuple: _Encoder.array,
+        dict: _Encoder.map,
+        Tag: _Encoder.tag,
+    }
+)
+
+
+def _key(key: Any) -> bytes:  # noqa: ANN401
+    """Return the encoding of the key of a map."""
     if flaw := _flaw_of_key(key):
         raise BadKey(f"{flaw}: {shorten(key)}")
-    encoder = _Encoder()
-    encoder.item(key, 0)
-    return b"".join(encoder.chunks)
+    if isinstance(key, int):
+        return _integer(key)
+    octets = _utf8(key) if isinstance(key, str) else key
+    return head(3 if isinstance(key, str) else 2, len(octets)) + octets
+
+
+def _integer(value: int) -> bytes:
+    if not -(1 << 64) <= value < 1 << 64:
+        raise IntegerRange(f"an integer of {value.bit_length()} bits does not fit into 64")
+    return head(0, value) if value >= 0 else head(1, ~value)
 
 
 def _utf8(text: str) -> bytes:
@@ -434,12 +548,6 @@ def _utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise BadUtf8(f"character {error.start} of the text is half of a surrogate pair") from None
-
-
-def _simple(value: int) -> bytes:
-    if 0 <= value < 20 or value == 23 or 32 <= value < 256:
-        return head(7, value)
-    raise NotEncodable(f"there is no simple value {value}")
 
 
 def _float(number: float) -> bytes:
@@ -493,7 +601,7 @@ def _walk(data: bytes, start: int, path: tuple[Any, ...]) -> Generator[tuple[int
     elif major == 5:
         for _ in range(argument):
             end = yield from _walk(data, position, path)
-            key, _ = _Decoder(data).item(position, MAX_DEPTH)
+            key, _ = _decoded(data, position)
             position = yield from _walk(data, end, (*path, key))
     elif major == 6:
         position = yield from _walk(data, position, (*path, TAGGED))

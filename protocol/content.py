@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 from protocol import cbor
 from protocol.errors import ProtocolError
@@ -226,7 +226,8 @@ def check(content: Content, *, now: int | None = None) -> None:
         raise LongTopic(f"a topic of {len(content.topic_id)} octets; {MAX_TOPIC_OCTETS} are allowed", (2,))
     if content.expires is not None:
         _check_expiry(content.expires, now)
-    _expect(content.extensions, Mapping, 5, "the map of extensions")
+    if type(content.extensions) is not dict:  # to ask whether it is a Mapping takes longer
+        _expect(content.extensions, Mapping, 5, "the map of extensions")
     for key, value in content.extensions.items():
         _check_extension(key, value)
     try:
@@ -247,8 +248,7 @@ def _octets(value: object, length: int, step: int, name: str) -> None:
         raise OutOfRange(f"{name} of {len(value)} octets instead of {length}", (step,))
 
 
-def _check_number(value: int, limit: int, step: int, name: str) -> None:
-    _expect(value, int, step, name)
+def _within(value: int, limit: int, step: int, name: str) -> None:
     if not 0 <= value <= limit:
         raise OutOfRange(f"{name} is {value}, not within 0..{limit},", (step,))
 
@@ -257,7 +257,8 @@ def _check_expiry(expires: Expiration, now: int | None) -> None:
     _expect(expires, Expiration, 3, "the expiry")
     try:
         _expect(expires.relative, bool, 0, "whether the expiry is relative")
-        _check_number(expires.time, _UINT32, 1, "the expiry")
+        _expect(expires.time, int, 1, "the expiry")
+        _within(expires.time, _UINT32, 1, "the expiry")
     except ContentError as error:
         raise error.inside(3) from None
     start = 0 if expires.relative else expires.time if now is None else now
@@ -273,16 +274,17 @@ def _check_extension(key: Any, value: Any) -> None:  # noqa: ANN401 - whatever a
         raise BadExtensionKey(f"an extension key that is {type(key).__name__}, not int or str,", (5,))
     if key in _URI_KEYS and not isinstance(value, str):
         raise BadShape(f"a URI is {type(value).__name__}, not str,", (5, key))
-    try:
-        _check_depth(value, MAX_DEPTH - 1)
-    except ContentError as error:
-        raise error.inside(5, key) from None
+    if not isinstance(value, _LEAVES):
+        try:
+            _check_depth(value, MAX_DEPTH - 1)
+        except ContentError as error:
+            raise error.inside(5, key) from None
 
 
 def _check_depth(value: object, depth: int) -> None:
     """Refuse more than ``depth`` levels of arrays, maps and tags."""
     inner: Iterable[tuple[Any, Any]]
-    if isinstance(value, str | bytes | int):
+    if isinstance(value, _LEAVES):
         return
     if isinstance(value, Mapping):
         inner = value.items()
@@ -310,14 +312,12 @@ def _check_part(part: Part, depth: int, room: int) -> int:
     layout = _LAYOUT.get(type(part))
     if layout is None:
         raise BadShape(f"{type(part).__name__} instead of a part", ())
-    _check_number(part.disposition, _UINT8, 0, "a disposition")
-    _expect(part.language, str, 1, "a language")
-    for step, (name, kind, limit) in enumerate(layout, start=3):
+    for step, name, kind, limit in layout:
         value = getattr(part, name)
-        if kind is int:
-            _check_number(value, limit, step, name)
-        else:
+        if type(value) is not kind:
             _expect(value, kind, step, name)
+        if kind is int:
+            _within(value, limit, step, name)
     return _check_parts(part, depth, room - 1) if isinstance(part, MultiPart) else room - 1
 
 
@@ -357,12 +357,12 @@ def _array(value: object, steps: tuple[int, ...], length: int, name: str) -> lis
 def _part(value: object) -> Part:
     if not isinstance(value, list) or len(value) < 3:
         raise BadShape("a part that is not an array of at least three items", ())
-    disposition, language, cardinality = value[:3]
+    disposition, language, cardinality, *fields = value
     if type(cardinality) is not int or cardinality not in _KINDS:
         raise UnknownCardinality("unknown cardinality", (2,))
-    kind, fields = _KINDS[cardinality], value[3:]
-    if len(fields) != len(_LAYOUT[kind]):
-        raise BadShape(f"a part of {len(value)} items where its kind has {len(_LAYOUT[kind]) + 3}", ())
+    kind = _KINDS[cardinality]
+    if len(value) != len(_LAYOUT[kind]) + 1:
+        raise BadShape(f"a part of {len(value)} items where its kind has {len(_LAYOUT[kind]) + 1}", ())
     if kind is MultiPart:
         fields = [_known(fields[0], _SEMANTICS), _parts(fields[1])]
     part: Part = kind(*fields, disposition=_known(disposition, _DISPOSITIONS), language=language)
@@ -387,10 +387,12 @@ def _known(value: Any, members: Mapping[int, Any]) -> Any:  # noqa: ANN401
 
 
 def _fields(part: Part) -> list[Any]:
-    fields = [part.disposition, part.language, _CARDINALITY[type(part)]]
+    kind = type(part)
+    fields = [getattr(part, name) for _, name, _, _ in _LAYOUT[kind]]
     if isinstance(part, MultiPart):
-        return [*fields, part.semantics, [_fields(inner) for inner in part.parts]]
-    return fields + [getattr(part, name) for name, _, _ in _LAYOUT[type(part)]]
+        fields[-1] = [_fields(inner) for inner in part.parts]
+    fields.insert(2, _CARDINALITY[kind])
+    return fields
 
 
 _UINT8: Final = (1 << 8) - 1
@@ -399,29 +401,33 @@ _UINT32: Final = (1 << 32) - 1
 _UINT64: Final = (1 << 64) - 1
 _ID_PREFIX: Final = b"\x87\x50"
 """How every content starts: an array of seven, and a byte string of sixteen."""
+_LEAVES: Final = (str, bytes, int)
 _URI_KEYS: Final = frozenset({1, 2})
 _CARDINALITY: Final[Mapping[type, int]] = {NullPart: 0, SinglePart: 1, ExternalPart: 2, MultiPart: 3}
 _KINDS: Final[Mapping[int, Any]] = {cardinality: kind for kind, cardinality in _CARDINALITY.items()}
 _DISPOSITIONS: Final = {member.value: member for member in Disposition}
 _SEMANTICS: Final = {member.value: member for member in Semantics}
 
-_LAYOUT: Final[Mapping[type, tuple[tuple[str, type, int], ...]]] = {
-    NullPart: (),
-    SinglePart: (("content_type", str, 0), ("content", bytes, 0)),
+_Layout: TypeAlias = tuple[tuple[int, str, type, int], ...]
+_EVERY: Final[_Layout] = ((0, "disposition", int, _UINT8), (1, "language", str, 0))
+_LAYOUT: Final[Mapping[type, _Layout]] = {
+    NullPart: _EVERY,
+    SinglePart: (*_EVERY, (3, "content_type", str, 0), (4, "content", bytes, 0)),
     ExternalPart: (
-        ("content_type", str, 0),
-        ("url", str, 0),
-        ("expires", int, _UINT32),
-        ("size", int, _UINT64),
-        ("enc_alg", int, _UINT16),
-        ("key", bytes, 0),
-        ("nonce", bytes, 0),
-        ("aad", bytes, 0),
-        ("hash_alg", int, _UINT8),
-        ("content_hash", bytes, 0),
-        ("description", str, 0),
-        ("filename", str, 0),
+        *_EVERY,
+        (3, "content_type", str, 0),
+        (4, "url", str, 0),
+        (5, "expires", int, _UINT32),
+        (6, "size", int, _UINT64),
+        (7, "enc_alg", int, _UINT16),
+        (8, "key", bytes, 0),
+        (9, "nonce", bytes, 0),
+        (10, "aad", bytes, 0),
+        (11, "hash_alg", int, _UINT8),
+        (12, "content_hash", bytes, 0),
+        (13, "description", str, 0),
+        (14, "filename", str, 0),
     ),
-    MultiPart: (("semantics", int, _UINT64), ("parts", tuple, 0)),
+    MultiPart: (*_EVERY, (3, "semantics", int, _UINT64), (4, "parts", tuple, 0)),
 }
-"""The fields of each kind of part after the first three, in order: attribute, type and, for a number, its maximum."""
+"""The fields of each kind of part but its cardinality: place, attribute, type and, for a number, its maximum."""
