@@ -14,18 +14,20 @@ from protocol import cbor
 from protocol.capabilities import Feature
 from protocol.cbor import CborError
 from protocol.commerce.errors import BadField, Undecodable, UnknownKind
+from protocol.commerce.fields import Commerce, Option
 from protocol.commerce.model import (
     PART_TYPES,
     Carousel,
     Choice,
-    Commerce,
+    ContactCard,
+    ContactRequest,
     Form,
     FormReply,
     Location,
     LocationRequest,
     Menu,
-    Option,
     Order,
+    OrderStatus,
     PaymentRequest,
     PaymentStatus,
     Product,
@@ -61,10 +63,9 @@ def is_commerce(content_type: str) -> bool:
 
 def encode(part: Commerce) -> bytes:
     """Return the one encoding of ``part``; raises ``BadField`` if it is outside its limits."""
-    fields = msgspec.to_builtins(part)
-    _converted(fields, type(part))
+    checked = _converted(msgspec.to_builtins(part), type(part))
     try:
-        return cbor.encode(fields)
+        return cbor.encode(msgspec.to_builtins(checked))
     except CborError as error:
         raise BadField(f"{feature_of(part)}: {error}") from error
 
@@ -136,8 +137,12 @@ def answers(reply: Commerce, request: Commerce) -> bool:
             return any(option.id == chosen for option in options_of(request))
         case Location(), LocationRequest():
             return True
-        case FormReply(form=form), Form(id=asked):
-            return form == asked
+        case ContactCard(), ContactRequest():
+            return True
+        case FormReply(form=form, token=given), Form(id=asked, token=token):
+            return (form, given) == (asked, token)
+        case OrderStatus(), Order():
+            return True
         case PaymentStatus(reference=paid), PaymentRequest(reference=billed):
             return paid == billed
         case Order(lines=lines), Product(id=product):

@@ -1,11 +1,11 @@
 """What businesses send and customers answer, as parts of a message.
 
-The types follow what the WhatsApp Cloud API, the Sinch Conversation API and Infobip's Messages API have in common.
-Every field has a limit, which is part of its type: the schema's own, at least as wide as any of the networks'; what one
-network takes is the affair of ``protocol.degrade``. An empty string means that a field is not given.
+The types follow what the WhatsApp Cloud API, the Sinch Conversation API and Infobip's Messages API have in common;
+``protocol.commerce.fields`` has the limits and what the parts share.
 
-A reply (``Choice``, ``Location``, ``FormReply``, ``Order``, ``PaymentStatus``) answers the message that its content's
-``in_reply_to`` names; ``answers`` in ``protocol.commerce.codec`` says whether it can.
+A reply (``Choice``, ``Location``, ``ContactCard``, ``FormReply``, ``Order``, ``OrderStatus``, ``PaymentStatus``)
+answers the message that its content's ``in_reply_to`` names; ``answers`` in ``protocol.commerce.codec`` says whether
+it can.
 """
 
 from __future__ import annotations
@@ -14,57 +14,51 @@ from enum import StrEnum
 from math import isfinite
 from typing import Annotated, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
 from protocol.capabilities import Feature
-
-Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
-OptionalId: TypeAlias = Annotated[str, Meta(max_length=256)]
-Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=80)]
-OptionalTitle: TypeAlias = Annotated[str, Meta(max_length=80)]
-Line: TypeAlias = Annotated[str, Meta(max_length=256)]
-Body: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
-OptionalBody: TypeAlias = Annotated[str, Meta(max_length=4096)]
-Url: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2048, pattern=r"^(https?://|mailto:|tel:|cid:)\S+\Z")]
-OptionalUrl: TypeAlias = Annotated[str, Meta(max_length=2048, pattern=r"^((https?://|mailto:|tel:|cid:)\S+)?\Z")]
-Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-
-MAX_OPTIONS = 20
-MAX_SECTIONS = 20
-MAX_ROWS = 100
-MAX_CARDS = 20
-
-
-class Commerce(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What all business parts have in common: strict fields, and nothing written that is not given."""
-
-
-def _distinct(options: tuple[Option, ...]) -> None:
-    if len({option.id for option in options}) != len(options):
-        raise ValueError("two options have the same id")
-
+from protocol.commerce.fields import (
+    MAX_CARDS,
+    MAX_OPTIONS,
+    MAX_ROWS,
+    MAX_SECTIONS,
+    Body,
+    Commerce,
+    Id,
+    Labelled,
+    Line,
+    Links,
+    LinkTo,
+    Media,
+    Milliseconds,
+    Money,
+    Option,
+    OptionalBody,
+    OptionalId,
+    OptionalTitle,
+    OptionalUrl,
+    PostalAddress,
+    Text,
+    Title,
+    Url,
+    distinct,
+)
 
 # --- to choose from ---------------------------------------------------------------------------------------------------
 
 
-class Option(Commerce, frozen=True):
-    """Something to choose: a button or a row. ``id`` comes back in the ``Choice``; people see the rest."""
-
-    id: Id
-    title: Title
-    description: Line = ""
-
-
 class QuickReplies(Commerce, frozen=True):
-    """A text with buttons, of which one is chosen."""
+    """A text with buttons, of which one is chosen; ``links`` are buttons that answer nothing."""
 
     body: Body
     options: Annotated[tuple[Option, ...], Meta(min_length=1, max_length=MAX_OPTIONS)]
     header: Line = ""
     footer: Line = ""
+    media: Media | None = None
+    links: Links = ()
 
     def __post_init__(self) -> None:
-        _distinct(self.options)
+        distinct(self.options)
 
 
 class Section(Commerce, frozen=True):
@@ -82,38 +76,34 @@ class Menu(Commerce, frozen=True):
     sections: Annotated[tuple[Section, ...], Meta(min_length=1, max_length=MAX_SECTIONS)]
     header: Line = ""
     footer: Line = ""
+    media: Media | None = None
 
     def __post_init__(self) -> None:
         rows = tuple(option for section in self.sections for option in section.options)
-        _distinct(rows)
+        distinct(rows)
         if len(rows) > MAX_ROWS:
             raise ValueError(f"more than {MAX_ROWS} rows")
 
 
 class LinkButton(Commerce, frozen=True):
-    """A text with a button that opens a page."""
+    """A text with a button that opens a page, calls (``tel:``), writes (``mailto:``) or shows a place (``geo:``)."""
 
     body: Body
     title: Title
     url: Url
     header: Line = ""
     footer: Line = ""
+    media: Media | None = None
 
 
 class Card(Commerce, frozen=True):
-    """One card of a carousel: a picture, a text, and either options or a link."""
+    """One card of a carousel: a picture or a film, a text, options and links."""
 
     body: Body
-    image: OptionalUrl = ""
-    options: Annotated[tuple[Option, ...], Meta(max_length=3)] = ()
-    link: LinkTo | None = None
-
-
-class LinkTo(Commerce, frozen=True):
-    """A link with its words."""
-
-    title: Title
-    url: Url
+    title: OptionalTitle = ""
+    media: Media | None = None
+    options: Annotated[tuple[Option, ...], Meta(max_length=4)] = ()
+    links: Annotated[tuple[LinkTo, ...], Meta(max_length=4)] = ()
 
 
 class Carousel(Commerce, frozen=True):
@@ -123,27 +113,33 @@ class Carousel(Commerce, frozen=True):
     body: OptionalBody = ""
 
     def __post_init__(self) -> None:
-        _distinct(tuple(option for card in self.cards for option in card.options))
+        distinct(tuple(option for card in self.cards for option in card.options))
 
 
 class Template(Commerce, frozen=True):
     """A message that was approved beforehand, with its parameters; ``body`` is its text as rendered for this person.
 
-    ``language`` is a tag of RFC 5646. Networks that know templates send ``name``, ``language`` and ``parameters``, in
-    the order given; all others show ``body``.
+    ``language`` is a tag of RFC 5646. Networks that know templates send ``name``, ``language`` and ``parameters``: by
+    name, or ``"1"``, ``"2"`` and so on, for the body; ``header.`` or ``button.`` before it for a header or, counted
+    from 0, a button (``"header.1"``, ``"button.0"``). All others show the rest, which is rendered too: what stands
+    above the text, the options, the links, and a ``code`` to be copied.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     language: Annotated[str, Meta(min_length=2, max_length=35, pattern=r"^[A-Za-z0-9_-]+\Z")]
     body: Body
-    parameters: Annotated[dict[Id, Annotated[str, Meta(max_length=1024)]], Meta(max_length=64)] = {}
+    parameters: Annotated[dict[Id, Text], Meta(max_length=64)] = field(default_factory=dict)
     header: Line = ""
     footer: Line = ""
+    media: Media | None = None
+    place: Location | None = None
     options: Annotated[tuple[Option, ...], Meta(max_length=10)] = ()
+    links: Links = ()
+    code: Annotated[str, Meta(max_length=64)] = ""
     category: Annotated[str, Meta(max_length=32)] = ""
 
     def __post_init__(self) -> None:
-        _distinct(self.options)
+        distinct(self.options)
 
 
 class Choice(Commerce, frozen=True):
@@ -157,6 +153,12 @@ class Choice(Commerce, frozen=True):
 # --- where and who ----------------------------------------------------------------------------------------------------
 
 
+class ContactRequest(Commerce, frozen=True):
+    """A text that asks for somebody's contact card: their telephone number, most of all."""
+
+    body: Body
+
+
 class LocationRequest(Commerce, frozen=True):
     """A text that asks where somebody is."""
 
@@ -164,50 +166,42 @@ class LocationRequest(Commerce, frozen=True):
 
 
 class Location(Commerce, frozen=True):
-    """A place: degrees on WGS 84, and what it is called."""
+    """A place: degrees on WGS 84, what it is called, and a page about it."""
 
     latitude: Annotated[float, Meta(ge=-90, le=90)]
     longitude: Annotated[float, Meta(ge=-180, le=180)]
     name: Line = ""
-    address: Annotated[str, Meta(max_length=1024)] = ""
+    address: Text = ""
+    url: OptionalUrl = ""
 
     def __post_init__(self) -> None:
         if not (isfinite(self.latitude) and isfinite(self.longitude)):
             raise ValueError("not a number")
 
 
-class Labelled(Commerce, frozen=True):
-    """A telephone number, an e-mail address, a page or a postal address, and what it is for ("work")."""
-
-    value: Annotated[str, Meta(min_length=1, max_length=2048)]
-    label: Annotated[str, Meta(max_length=64)] = ""
-
-
 _Several: TypeAlias = Annotated[tuple[Labelled, ...], Meta(max_length=20)]
 
 
 class ContactCard(Commerce, frozen=True):
-    """How to reach somebody. ``birthday`` is a date of RFC 3339."""
+    """How to reach somebody. ``name`` is the whole name, the next five its parts; ``birthday`` a date of RFC 3339."""
 
     name: Annotated[str, Meta(min_length=1, max_length=256)]
+    given: Line = ""
+    middle: Line = ""
+    family: Line = ""
+    prefix: Line = ""
+    suffix: Line = ""
     phones: _Several = ()
     emails: _Several = ()
     urls: _Several = ()
-    addresses: _Several = ()
+    addresses: Annotated[tuple[PostalAddress, ...], Meta(max_length=20)] = ()
     organisation: Line = ""
+    department: Line = ""
     role: Line = ""
-    birthday: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?\Z")] = ""
+    birthday: Annotated[str, Meta(max_length=10, pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?\Z")] = ""
 
 
 # --- what is for sale -------------------------------------------------------------------------------------------------
-
-
-class Money(Commerce, frozen=True):
-    """An amount: ``value`` in units of 10 to the minus ``exponent`` of a currency of ISO 4217."""
-
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
-    value: Annotated[int, Meta(ge=-(2**53 - 1), le=2**53 - 1)]
-    exponent: Annotated[int, Meta(ge=0, le=6)] = 2
 
 
 class Product(Commerce, frozen=True):
@@ -259,15 +253,45 @@ class Order(Commerce, frozen=True):
     note: OptionalBody = ""
 
 
+class OrderState(StrEnum):
+    """How far an order has come."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    PARTLY_SHIPPED = "partly-shipped"
+    SHIPPED = "shipped"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class OrderStatus(Commerce, frozen=True):
+    """What became of an order: of the one answered, or of the one with this reference. ``url`` may track a parcel."""
+
+    reference: Id
+    state: OrderState
+    note: OptionalBody = ""
+    url: OptionalUrl = ""
+
+
 class PaymentRequest(Commerce, frozen=True):
-    """A bill: what for, how much, where to pay, and until when (``expires``, milliseconds since 1970, 0: for ever)."""
+    """A bill: what for, how much, where to pay, and until when (``expires``, milliseconds since 1970, 0: for ever).
+
+    What ``total`` adds up from may be said: ``subtotal``, and ``tax``, ``shipping`` and ``discount``.
+    """
 
     reference: Id
     body: Body
     total: Money
     lines: Annotated[tuple[OrderLine, ...], Meta(max_length=MAX_ROWS)] = ()
+    subtotal: Money | None = None
+    tax: Money | None = None
+    shipping: Money | None = None
+    discount: Money | None = None
     url: OptionalUrl = ""
     expires: Milliseconds = 0
+    header: Line = ""
+    footer: Line = ""
+    media: Media | None = None
 
 
 class PaymentState(StrEnum):
@@ -314,11 +338,15 @@ class Field(Commerce, frozen=True):
     options: Annotated[tuple[Option, ...], Meta(max_length=MAX_ROWS)] = ()
 
     def __post_init__(self) -> None:
-        _distinct(self.options)
+        distinct(self.options)
 
 
 class Form(Commerce, frozen=True):
-    """Questions to answer at once: ``fields`` to be shown, or a page at ``url`` (a flow, an appointment book)."""
+    """Questions to answer at once: ``fields`` to be shown, or a page at ``url`` (a flow, an appointment book).
+
+    ``id`` comes back in the ``FormReply``, and so does ``token``, which tells one asking from another. A form that the
+    network keeps itself is opened at ``screen``, with ``data`` filled in.
+    """
 
     id: Id
     body: Body
@@ -327,6 +355,10 @@ class Form(Commerce, frozen=True):
     url: OptionalUrl = ""
     header: Line = ""
     footer: Line = ""
+    media: Media | None = None
+    token: OptionalId = ""
+    screen: OptionalId = ""
+    data: Annotated[dict[Id, Text], Meta(max_length=64)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len({field.name for field in self.fields}) != len(self.fields):
@@ -341,20 +373,26 @@ class FormReply(Commerce, frozen=True):
         dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=4096)]],
         Meta(max_length=50),
     ]
+    token: OptionalId = ""
 
 
 # --- where somebody came from -----------------------------------------------------------------------------------------
 
 
 class Referral(Commerce, frozen=True):
-    """The advertisement or post from which a customer started this conversation."""
+    """The advertisement or post from which a customer started this conversation.
 
-    source: Annotated[str, Meta(pattern=r"^(ad|post|link)\Z")]
+    ``media`` is what it showed, ``thumbnail`` a small picture of a film, ``greeting`` the words it greeted them with.
+    """
+
+    source: Annotated[str, Meta(max_length=4, pattern=r"^(ad|post|link)\Z")]
     id: OptionalId = ""
     url: OptionalUrl = ""
     headline: Line = ""
     body: OptionalBody = ""
-    image: OptionalUrl = ""
+    media: Media | None = None
+    thumbnail: OptionalUrl = ""
+    greeting: OptionalBody = ""
     click_id: Annotated[str, Meta(max_length=512)] = ""
 
 
@@ -367,11 +405,13 @@ PART_TYPES: dict[Feature, type[Commerce]] = {
     Feature.CHOICE: Choice,
     Feature.LOCATION_REQUEST: LocationRequest,
     Feature.LOCATION: Location,
+    Feature.CONTACT_REQUEST: ContactRequest,
     Feature.CONTACT: ContactCard,
     Feature.PRODUCT: Product,
     Feature.PRODUCT_LIST: ProductList,
     Feature.CAROUSEL: Carousel,
     Feature.ORDER: Order,
+    Feature.ORDER_STATUS: OrderStatus,
     Feature.PAYMENT_REQUEST: PaymentRequest,
     Feature.PAYMENT_STATUS: PaymentStatus,
     Feature.FORM: Form,

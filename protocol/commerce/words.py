@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from protocol import geo
+from protocol.commerce.fields import Commerce, LinkTo, Media, Money, Option, PostalAddress
 from protocol.commerce.model import (
     Card,
     Carousel,
     Choice,
-    Commerce,
     ContactCard,
+    ContactRequest,
     Field,
     Form,
     FormReply,
@@ -21,12 +22,10 @@ from protocol.commerce.model import (
     Location,
     LocationRequest,
     Menu,
-    Money,
-    Option,
     Order,
     OrderLine,
+    OrderStatus,
     PaymentRequest,
-    PaymentState,
     PaymentStatus,
     Product,
     ProductList,
@@ -50,14 +49,14 @@ def money(amount: Money) -> str:
 
 def _lines(part: Commerce) -> Iterator[str]:
     match part:
-        case QuickReplies(header=header, body=body, options=options, footer=footer):
-            yield from (header, body, *_numbered(options, 1), footer)
-        case Template(header=header, body=body, options=options, footer=footer):
-            yield from (header, body, *_numbered(options, 1), footer)
+        case QuickReplies(header=header, media=media, body=body, options=options, links=links, footer=footer):
+            yield from (header, _seen(media), body, *_numbered(options, 1), *map(_link, links), footer)
+        case Template():
+            yield from _template(part)
         case Menu():
             yield from _menu(part)
-        case LinkButton(header=header, body=body, title=title, url=url, footer=footer):
-            yield from (header, body, f"{title}: {url}", footer)
+        case LinkButton(header=header, media=media, body=body, title=title, url=url, footer=footer):
+            yield from (header, _seen(media), body, _link(LinkTo(title=title, url=url)), footer)
         case Carousel():
             yield from _carousel(part)
         case Choice(title=title):
@@ -66,8 +65,10 @@ def _lines(part: Commerce) -> Iterator[str]:
             yield from _form(part)
         case LocationRequest(body=body):
             yield from (body, "(Please answer with your location.)")
-        case Location(latitude=latitude, longitude=longitude, name=name, address=address):
-            yield from (name, address, geo.write(latitude, longitude))
+        case ContactRequest(body=body):
+            yield from (body, "(Please answer with your telephone number.)")
+        case Location():
+            yield from _place(part)
         case ContactCard():
             yield from _contact(part)
         case Product() | ProductList():
@@ -76,13 +77,37 @@ def _lines(part: Commerce) -> Iterator[str]:
             yield from _trade(part)
 
 
+def _seen(media: Media | None) -> str:
+    """Say where to see what stands above a text; '' if it travels in the message itself."""
+    if media is None or media.url.startswith("cid:"):
+        return ""
+    return f"{media.filename or media.kind.capitalize()}: {media.url}"
+
+
+def _link(link: LinkTo) -> str:
+    return f"{link.title}: {link.url.removeprefix('tel:').removeprefix('mailto:')}"
+
+
+def _place(place: Location) -> Iterator[str]:
+    yield from (place.name, place.address, geo.write(place.latitude, place.longitude), place.url)
+
+
+def _template(template: Template) -> Iterator[str]:
+    yield from (template.header, _seen(template.media))
+    if template.place:
+        yield from _place(template.place)
+    yield template.body
+    yield f"Code: {template.code}" if template.code else ""
+    yield from (*_numbered(template.options, 1), *map(_link, template.links), template.footer)
+
+
 def _numbered(options: Iterable[Option], first: int) -> Iterator[str]:
     for number, option in enumerate(options, first):
         yield f"{number}. {option.title}" + (f" - {option.description}" if option.description else "")
 
 
 def _menu(menu: Menu) -> Iterator[str]:
-    yield from (menu.header, menu.body)
+    yield from (menu.header, _seen(menu.media), menu.body)
     number = 1
     for section in menu.sections:
         yield f"{section.title}:" if section.title else ""
@@ -100,17 +125,32 @@ def _carousel(carousel: Carousel) -> Iterator[str]:
 
 
 def _card(card: Card, number: int) -> Iterator[str]:
-    yield f"* {card.body}"
-    yield from _numbered(card.options, number)
-    yield f"{card.link.title}: {card.link.url}" if card.link else ""
+    yield f"* {card.title}: {card.body}" if card.title else f"* {card.body}"
+    yield _seen(card.media)
+    yield from (*_numbered(card.options, number), *map(_link, card.links))
 
 
 def _contact(card: ContactCard) -> Iterator[str]:
     yield card.name
-    yield ", ".join(word for word in (card.role, card.organisation) if word)
-    for entry in (*card.phones, *card.emails, *card.urls, *card.addresses):
-        yield entry.value + (f" ({entry.label})" if entry.label else "")
+    yield _joined(card.role, card.department, card.organisation)
+    for entry in (*card.phones, *card.emails, *card.urls):
+        yield _labelled(entry.value, entry.label)
+    for address in card.addresses:
+        yield _labelled(_postal(address), address.label)
     yield card.birthday
+
+
+def _postal(address: PostalAddress) -> str:
+    town = " ".join(word for word in (address.postcode, address.city) if word)
+    return _joined(address.street, town, address.region, address.country or address.country_code)
+
+
+def _labelled(value: str, label: str) -> str:
+    return f"{value} ({label})" if value and label else value
+
+
+def _joined(*words: str) -> str:
+    return ", ".join(word for word in words if word)
 
 
 def _products(part: Product | ProductList) -> Iterator[str]:
@@ -134,13 +174,23 @@ def _trade(part: Commerce) -> Iterator[str]:
     match part:
         case Order(lines=lines, note=note):
             yield from ("Order:", *map(_order_line, lines), note)
-        case PaymentRequest(body=body, lines=lines, total=total, url=url):
-            yield from (body, *map(_order_line, lines), f"Total: {money(total)}", f"Pay here: {url}" if url else "")
+        case OrderStatus(reference=reference, state=state, note=note, url=url):
+            yield from (f"Order {reference}: {state.replace('-', ' ')}", note, url)
+        case PaymentRequest():
+            yield from _bill(part)
         case PaymentStatus(reference=reference, state=state, amount=amount, note=note):
-            yield f"Payment {reference}: {_STATES[state]}" + (f", {money(amount)}" if amount else "")
+            yield f"Payment {reference}: {state}" + (f", {money(amount)}" if amount else "")
             yield note
         case Referral(headline=headline, body=body, url=url):  # pragma: no branch  # there is no other kind
             yield from (headline, body, url)
+
+
+def _bill(bill: PaymentRequest) -> Iterator[str]:
+    yield from (bill.header, _seen(bill.media), bill.body, *map(_order_line, bill.lines))
+    for name in ("subtotal", "discount", "tax", "shipping", "total"):
+        amount = getattr(bill, name)
+        yield f"{name.capitalize()}: {money(amount)}" if amount else ""
+    yield from (f"Pay here: {bill.url}" if bill.url else "", bill.footer)
 
 
 def _order_line(line: OrderLine) -> str:
@@ -151,7 +201,7 @@ def _form(part: Form | FormReply) -> Iterator[str]:
     if isinstance(part, FormReply):
         yield from (f"{name}: {value}" for name, value in sorted(part.values.items()))
         return
-    yield from (part.header, part.body, *map(_question, part.fields))
+    yield from (part.header, _seen(part.media), part.body, *map(_question, part.fields))
     yield f"{part.button}: {part.url}" if part.url else ""
     yield part.footer
 
@@ -159,12 +209,3 @@ def _form(part: Form | FormReply) -> Iterator[str]:
 def _question(field: Field) -> str:
     choices = f" ({', '.join(option.title for option in field.options)})" if field.options else ""
     return f"* {field.label}{choices}" + (" (required)" if field.required else "")
-
-
-_STATES = {
-    PaymentState.PENDING: "pending",
-    PaymentState.PAID: "paid",
-    PaymentState.FAILED: "failed",
-    PaymentState.CANCELLED: "cancelled",
-    PaymentState.REFUNDED: "refunded",
-}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from protocol.capabilities import Capabilities, Level, Limits
 from protocol.commerce import (
+    Card,
     Carousel,
     Commerce,
     LinkButton,
@@ -21,12 +24,14 @@ from protocol.commerce import (
     single,
     text_of,
 )
-from protocol.commerce.model import MAX_OPTIONS
+from protocol.commerce.fields import MAX_OPTIONS
 from protocol.content import SinglePart
 from protocol.degrade.model import Loss
 from protocol.degrade.outcome import Outcome, Whole, Words, dropped, refused
 from protocol.degrade.splitting import shorten
 from protocol.degrade.words import named
+
+_Buttoned = TypeVar("_Buttoned", bound=QuickReplies | Template | Card)
 
 
 def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outcome:
@@ -63,10 +68,11 @@ def _losses(part: Commerce, candidate: Commerce, fitting: Commerce, capabilities
 def _other_shape(part: Commerce) -> Commerce | None:
     """Return a part that offers the same choice in another way, if there is one."""
     match part:
-        case QuickReplies(body=body, options=options, header=header, footer=footer):
-            return Menu(body=body, button="…", sections=(Section(options=options),), header=header, footer=footer)
-        case Menu(body=body, header=header, footer=footer) if len(options_of(part)) <= MAX_OPTIONS:
-            return QuickReplies(body=body, options=options_of(part), header=header, footer=footer)
+        case QuickReplies(body=body, options=options, links=(), header=header, footer=footer, media=media):
+            rows = (Section(options=options),)
+            return Menu(body=body, button="…", sections=rows, header=header, footer=footer, media=media)
+        case Menu(body=body, header=header, footer=footer, media=media) if len(options_of(part)) <= MAX_OPTIONS:
+            return QuickReplies(body=body, options=options_of(part), header=header, footer=footer, media=media)
         case _:
             return None
 
@@ -74,12 +80,9 @@ def _other_shape(part: Commerce) -> Commerce | None:
 def fitted(part: Commerce, limits: Limits) -> Commerce | None:
     """Return ``part`` within ``limits``, its small print shortened, or None if that would lose what it is about."""
     match part:
-        case QuickReplies(options=options):
-            kept = _options(options, limits.buttons, limits.button_title, limits.button_id, limits)
-            return _framed(replace(part, options=kept), limits) if kept else None
-        case Template(options=options):
-            kept = _options(options, limits.buttons, limits.button_title, limits.button_id, limits)
-            return _framed(replace(part, options=kept), limits) if kept or not options else None
+        case QuickReplies() | Template():
+            buttoned = _buttoned(part, limits)
+            return _framed(buttoned, limits) if buttoned else None
         case Menu():
             return _menu(part, limits)
         case LinkButton(title=title):
@@ -116,12 +119,21 @@ def _carousel(carousel: Carousel, limits: Limits) -> Commerce | None:
         return None
     cards = []
     for card in carousel.cards:
-        kept = _options(card.options, limits.buttons, limits.button_title, limits.button_id, limits)
-        title = shorten(card.link.title, limits.button_title, limits.unit) if card.link else ""
-        if (card.options and not kept) or (card.link and not title) or not _within(card.body, limits.body, limits):
+        buttoned = _buttoned(card, limits)
+        if buttoned is None or not _within(card.body, limits.body, limits):
             return None
-        cards.append(replace(card, options=kept, link=replace(card.link, title=title) if card.link else None))
+        cards.append(buttoned)
     return _framed(replace(carousel, cards=tuple(cards)), limits)
+
+
+def _buttoned(part: _Buttoned, limits: Limits) -> _Buttoned | None:
+    """Return ``part`` with titles of options and links that fit; None if there are too many, or some would not do."""
+    options = _options(part.options, None, limits.button_title, limits.button_id, limits)
+    links = tuple(replace(link, title=shorten(link.title, limits.button_title, limits.unit)) for link in part.links)
+    too_many = limits.buttons is not None and len(part.options) + len(links) > limits.buttons
+    if too_many or (part.options and not options) or not all(link.title for link in links):
+        return None
+    return replace(part, options=options, links=links)
 
 
 def _options(

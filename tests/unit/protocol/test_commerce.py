@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import inspect
 
 from protocol import cbor, commerce
 from protocol.capabilities import Feature
@@ -13,6 +14,7 @@ from protocol.commerce import (
     Carousel,
     Choice,
     ContactCard,
+    ContactRequest,
     Field,
     FieldKind,
     Form,
@@ -22,14 +24,19 @@ from protocol.commerce import (
     LinkTo,
     Location,
     LocationRequest,
+    Media,
+    MediaKind,
     Menu,
     Money,
     Option,
     Order,
     OrderLine,
+    OrderState,
+    OrderStatus,
     PaymentRequest,
     PaymentState,
     PaymentStatus,
+    PostalAddress,
     Product,
     ProductList,
     ProductSection,
@@ -47,10 +54,13 @@ EUROS = Money(currency="EUR", value=1250)
 CHAIR = Product(id="chair-1", title="Chair", price=EUROS, url="https://shop.example/chair", description="Four legs.")
 LINE = OrderLine(product="chair-1", quantity=2, title="Chair", price=EUROS)
 
+ROSES = Media(kind=MediaKind.IMAGE, url="https://e.org/roses.jpg")
+CALL, SHOP = LinkTo(title="Call us", url="tel:+391"), LinkTo(title="See all", url="https://e.org")
+
 EXAMPLES = [
     (
-        QuickReplies(body="Which colour?", options=(RED, BLUE), footer="Thank you"),
-        "Which colour?\n1. Red\n2. Blue - like the sea\nThank you",
+        QuickReplies(body="Which colour?", options=(RED, BLUE), media=ROSES, links=(CALL,), footer="Thank you"),
+        "Image: https://e.org/roses.jpg\nWhich colour?\n1. Red\n2. Blue - like the sea\nCall us: +391\nThank you",
     ),
     (
         Menu(
@@ -65,21 +75,41 @@ EXAMPLES = [
         "Your parcel is on its way.\nTrack it: https://e.org/1",
     ),
     (Choice(id="r", title="Red"), "Red"),
+    (
+        LinkButton(body="Read on", title="Write", url="mailto:a@e.org", media=Media(kind=MediaKind.VIDEO, url="cid:3")),
+        "Read on\nWrite: a@e.org",
+    ),
+    (
+        ContactRequest(body="How can we reach you?"),
+        "How can we reach you?\n(Please answer with your telephone number.)",
+    ),
     (LocationRequest(body="Where are you?"), "Where are you?\n(Please answer with your location.)"),
     (
-        Location(latitude=45.438, longitude=12.3359, name="Rialto", address="Venezia"),
-        "Rialto\nVenezia\ngeo:45.438000,12.335900",
+        Location(latitude=45.438, longitude=12.3359, name="Rialto", address="Venezia", url="https://e.org/rialto"),
+        "Rialto\nVenezia\ngeo:45.438000,12.335900\nhttps://e.org/rialto",
     ),
     (
         ContactCard(
-            name="Juliet",
+            name="Juliet Capulet",
+            given="Juliet",
+            family="Capulet",
             role="Heiress",
             organisation="House of Capulet",
+            addresses=(
+                PostalAddress(
+                    street="Via Cappello 23", postcode="37121", city="Verona", country="Italia", label="home"
+                ),
+                PostalAddress(country_code="IT"),
+                PostalAddress(label="none"),
+            ),
             phones=(Labelled(value="+39 1", label="home"),),
             emails=(Labelled(value="j@capulet.example"),),
             birthday="1580-07-31",
         ),
-        "Juliet\nHeiress, House of Capulet\n+39 1 (home)\nj@capulet.example\n1580-07-31",
+        (
+            "Juliet Capulet\nHeiress, House of Capulet\n+39 1 (home)\nj@capulet.example\n"
+            "Via Cappello 23, 37121 Verona, Italia (home)\nIT\n1580-07-31"
+        ),
     ),
     (CHAIR, "Chair, 12.50 EUR\nFour legs.\nhttps://shop.example/chair"),
     (
@@ -96,20 +126,38 @@ EXAMPLES = [
         Carousel(
             body="Look",
             cards=(
-                Card(body="A red one", options=(RED,)),
-                Card(body="A blue one", options=(BLUE,)),
-                Card(body="More", link=LinkTo(title="Open", url="https://e.org")),
+                Card(body="A red one", media=ROSES, options=(RED,)),
+                Card(body="A blue one", title="New", options=(BLUE,)),
+                Card(body="More", links=(SHOP, CALL)),
             ),
         ),
-        "Look\n* A red one\n1. Red\n* A blue one\n2. Blue - like the sea\n* More\nOpen: https://e.org",
+        (
+            "Look\n* A red one\nImage: https://e.org/roses.jpg\n1. Red\n* New: A blue one\n2. Blue - like the sea\n* More\n"
+            "See all: https://e.org\nCall us: +391"
+        ),
     ),
     (
         Order(lines=(LINE, OrderLine(product="t", quantity=1)), note="By Friday"),
         "Order:\n2 x Chair, 12.50 EUR each\n1 x t\nBy Friday",
     ),
     (
-        PaymentRequest(reference="7", body="Your chairs", total=EUROS, lines=(LINE,), url="https://pay.example/7"),
-        "Your chairs\n2 x Chair, 12.50 EUR each\nTotal: 12.50 EUR\nPay here: https://pay.example/7",
+        OrderStatus(reference="7", state=OrderState.PARTLY_SHIPPED, note="The table follows", url="https://e.org/7"),
+        "Order 7: partly shipped\nThe table follows\nhttps://e.org/7",
+    ),
+    (
+        PaymentRequest(
+            reference="7",
+            body="Your chairs",
+            total=EUROS,
+            lines=(LINE,),
+            tax=Money(currency="EUR", value=225),
+            url="https://pay.example/7",
+            footer="Thank you",
+        ),
+        (
+            "Your chairs\n2 x Chair, 12.50 EUR each\nTax: 2.25 EUR\nTotal: 12.50 EUR\nPay here: https://pay.example/7\n"
+            "Thank you"
+        ),
     ),
     (PaymentStatus(reference="7", state=PaymentState.PAID, amount=EUROS), "Payment 7: paid, 12.50 EUR"),
     (PaymentStatus(reference="7", state=PaymentState.FAILED, note="No money"), "Payment 7: failed\nNo money"),
@@ -128,10 +176,27 @@ EXAMPLES = [
     ),
     (Form(id="f", body="Come in", button="Go"), "Come in"),
     (
-        Template(name="shipped", language="de", body="Ihr Paket ist da.", options=(RED,), parameters={"1": "x"}),
-        "Ihr Paket ist da.\n1. Red",
+        Template(
+            name="shipped",
+            language="de",
+            body="Ihr Paket ist da.",
+            media=Media(kind=MediaKind.DOCUMENT, url="https://e.org/7.pdf", filename="Rechnung.pdf"),
+            options=(RED,),
+            links=(SHOP,),
+            code="DANKE10",
+            parameters={"1": "x", "button.0": "7"},
+            category="utility",
+        ),
+        "Rechnung.pdf: https://e.org/7.pdf\nIhr Paket ist da.\nCode: DANKE10\n1. Red\nSee all: https://e.org",
     ),
-    (Referral(source="ad", headline="Chairs!", url="https://ad.example"), "Chairs!\nhttps://ad.example"),
+    (
+        Template(name="here", language="de", body="Hier sind wir.", place=Location(latitude=1.5, longitude=2.5)),
+        "geo:1.500000,2.500000\nHier sind wir.",
+    ),
+    (
+        Referral(source="ad", headline="Chairs!", url="https://ad.example", media=ROSES, click_id="ARAk"),
+        "Chairs!\nhttps://ad.example",
+    ),
     (Referral(source="link"), "-"),
 ]
 FORM_REPLY = FormReply(form="f", values={"day": "Friday", "colour": "r"})
@@ -250,6 +315,55 @@ def test_a_contradiction_from_outside_is_refused_like_any_other():
         commerce.decode("application/vnd.rialto.quick-replies+cbor", cbor.encode(fields))
 
 
+def test_whole_degrees_are_written_as_they_are_read():
+    place = Location(latitude=45, longitude=12)
+    assert commerce.decode("application/vnd.rialto.location+cbor", commerce.encode(place)) == place
+
+
+def test_nothing_is_without_a_limit():
+    """Every text, number, list and map of every part, however deep: a part cannot be larger than its type allows."""
+    seen: set[type] = set()
+
+    def check(info: inspect.Type) -> None:
+        match info:
+            case inspect.StructType():
+                if info.cls not in seen:
+                    seen.add(info.cls)
+                    for one in info.fields:
+                        check(one.type)
+            case inspect.UnionType():
+                for one in info.types:
+                    check(one)
+            case inspect.VarTupleType():
+                assert info.max_length is not None
+                check(info.item_type)
+            case inspect.DictType():
+                assert info.max_length is not None
+                check(info.key_type)
+                check(info.value_type)
+            case inspect.StrType():
+                assert info.max_length is not None
+            case inspect.IntType() | inspect.FloatType():
+                assert info.ge is not None
+                assert info.le is not None
+            case _:
+                assert isinstance(info, inspect.EnumType | inspect.BoolType | inspect.NoneType), info
+
+    for kind in PART_TYPES.values():
+        check(inspect.type_info(kind))
+    assert seen > set(PART_TYPES.values()) | {
+        Option,
+        Money,
+        Media,
+        LinkTo,
+        Labelled,
+        PostalAddress,
+        Section,
+        Card,
+        Field,
+    }
+
+
 def test_an_integer_is_no_coordinate():
     with pytest.raises(BadField, match="form"):
         commerce.decode("application/vnd.rialto.location+cbor", cbor.encode({"latitude": 1, "longitude": 1}))
@@ -277,6 +391,11 @@ COLOURS = QuickReplies(body="Which?", options=(RED, BLUE))
         (Location(latitude=0.0, longitude=0.0), COLOURS, False),
         (FORM_REPLY, Form(id="f", body="x", button="y"), True),
         (FORM_REPLY, Form(id="g", body="x", button="y"), False),
+        (FORM_REPLY, Form(id="f", body="x", button="y", token="2"), False),
+        (FormReply(form="f", values={}, token="2"), Form(id="f", body="x", button="y", token="2"), True),
+        (ContactCard(name="Juliet"), ContactRequest(body="Who?"), True),
+        (ContactCard(name="Juliet"), COLOURS, False),
+        (OrderStatus(reference="7", state=OrderState.SHIPPED), Order(lines=(LINE,)), True),
         (
             PaymentStatus(reference="7", state=PaymentState.PAID),
             PaymentRequest(reference="7", body="x", total=EUROS),

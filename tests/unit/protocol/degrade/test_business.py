@@ -68,7 +68,10 @@ def test_a_long_list_is_no_set_of_buttons():
 GRUEN = Option(id="g", title="Grün", description="Laub")
 CARDS = Carousel(
     body="Look",
-    cards=(Card(body="Tea", options=(RED, GREEN)), Card(body="Oil", link=LinkTo(title="Öffnen", url="https://e.org"))),
+    cards=(
+        Card(body="Tea", options=(RED, GREEN)),
+        Card(body="Oil", links=(LinkTo(title="Öffnen", url="https://e.org"),)),
+    ),
 )
 PAGE = LinkButton(body="See", title="Öffnen", url="https://e.org")
 TEMPLATE = Template(name="t", language="de", body="Hello", options=(RED, GREEN))
@@ -129,7 +132,7 @@ def test_what_fits_exactly_is_shown_as_it_is(part, limits):
                 CARDS,
                 cards=(
                     Card(body="Tea", options=(RED, replace(GREEN, title="Gre…"))),
-                    Card(body="Oil", link=LinkTo(title="Öff…", url="https://e.org")),
+                    Card(body="Oil", links=(LinkTo(title="Öff…", url="https://e.org"),)),
                 ),
             ),
         ),
@@ -161,8 +164,8 @@ def test_a_title_that_is_too_long_is_shortened(part, limits, fitting):
             LinkButton(body="x", title="F…", url="https://e.org"),
         ),
         (
-            Carousel(cards=(Card(body="x", link=LinkTo(title="Führ", url="https://e.org")),)),
-            Carousel(cards=(Card(body="x", link=LinkTo(title="F…", url="https://e.org")),)),
+            Carousel(cards=(Card(body="x", links=(LinkTo(title="Führ", url="https://e.org"),)),)),
+            Carousel(cards=(Card(body="x", links=(LinkTo(title="F…", url="https://e.org"),)),)),
         ),
         (QuickReplies(body="öööö", options=(RED,)), None),
     ],
