@@ -132,8 +132,8 @@ EXAMPLES = [
             ),
         ),
         (
-            "Look\n* A red one\nImage: https://e.org/roses.jpg\n1. Red\n* New: A blue one\n2. Blue - like the sea\n* More\n"
-            "See all: https://e.org\nCall us: +391"
+            "Look\n* A red one\nImage: https://e.org/roses.jpg\n1. Red\n"
+            "* New: A blue one\n2. Blue - like the sea\n* More\nSee all: https://e.org\nCall us: +391"
         ),
     ),
     (
@@ -374,6 +374,13 @@ def test_bytes_that_are_not_ours_are_told_apart():
         commerce.decode("text/plain", b"")
     with pytest.raises(Undecodable, match="choice"):
         commerce.decode("application/vnd.rialto.choice+cbor", b"\xff")
+
+
+def test_what_can_be_chosen_is_numbered_across_sections_and_cards():
+    sections = (Section(options=(RED,)), Section(options=(BLUE,)))
+    assert commerce.options_of(Menu(body="x", button="y", sections=sections)) == (RED, BLUE)
+    assert commerce.options_of(Carousel(cards=(Card(body="x", options=(BLUE,)), Card(body="y")))) == (BLUE,)
+    assert commerce.options_of(CHAIR) == ()
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
