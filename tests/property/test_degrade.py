@@ -72,8 +72,11 @@ options = st.lists(
     max_size=6,
     unique_by=lambda option: option.id,
 ).map(tuple)
+links = st.lists(
+    st.builds(commerce.LinkTo, title=st.text("abc", min_size=1, max_size=9), url=st.just("tel:+391")), max_size=3
+).map(tuple)
 menus = st.one_of(
-    st.builds(commerce.QuickReplies, body=st.text("ab", min_size=1, max_size=30), options=options),
+    st.builds(commerce.QuickReplies, body=st.text("ab", min_size=1, max_size=30), options=options, links=links),
     options.map(
         lambda many: commerce.Menu(body="Choose", button="Open the list", sections=(commerce.Section(options=many),))
     ),
@@ -83,10 +86,21 @@ menus = st.one_of(
         title=st.text("ab", min_size=1, max_size=30),
         url=st.just("https://e.org"),
     ),
-    options.map(
-        lambda many: commerce.Carousel(cards=(commerce.Card(body="One", options=many[:3]), commerce.Card(body="Two")))
+    st.builds(
+        lambda many, more: commerce.Carousel(
+            cards=(commerce.Card(body="One", options=many[:3]), commerce.Card(body="Two", links=more))
+        ),
+        options,
+        links,
     ),
-    options.map(lambda many: commerce.Template(name="t", language="de", body="Hello", options=many)),
+    st.builds(
+        commerce.Template,
+        name=st.just("t"),
+        language=st.just("de"),
+        body=st.just("Hello"),
+        options=options | st.just(()),
+        links=links,
+    ),
     st.just(commerce.Location(latitude=1.5, longitude=2.5)),
     st.just(
         commerce.ProductList(
@@ -218,12 +232,14 @@ def obeys_shape(shown, limit):
     within(getattr(shown, "header", ""), limit.header, limit)
     within(getattr(shown, "footer", ""), limit.footer, limit)
     rows = isinstance(shown, commerce.Menu)
-    groups = (
-        [card.options for card in shown.cards] if isinstance(shown, commerce.Carousel) else [commerce.options_of(shown)]
-    )
-    for group in groups:
+    cards = shown.cards if isinstance(shown, commerce.Carousel) else (shown,)
+    for card in cards:
+        group = commerce.options_of(shown) if card is shown else card.options
+        beside = getattr(card, "links", ())
         most = limit.list_rows if rows else limit.buttons
-        assert most is None or len(group) <= most or not group
+        assert most is None or len(group) + len(beside) <= most or not (group or beside)
+        for link in beside:
+            within(link.title, limit.button_title, limit)
         for option in group:
             within(option.title, limit.row_title if rows else limit.button_title, limit)
             within(option.id, limit.row_id if rows else limit.button_id, limit)

@@ -7,7 +7,19 @@ from msgspec.structs import replace
 
 from protocol import commerce, degrade
 from protocol.capabilities import Level, Limits, Unit
-from protocol.commerce import Card, Carousel, LinkButton, LinkTo, Menu, Option, QuickReplies, Section, Template
+from protocol.commerce import (
+    Card,
+    Carousel,
+    LinkButton,
+    LinkTo,
+    Media,
+    MediaKind,
+    Menu,
+    Option,
+    QuickReplies,
+    Section,
+    Template,
+)
 from protocol.content import text
 from protocol.degrade import Loss, Planned, Refusal
 from tests.unit.protocol.degrade.scene import (
@@ -55,6 +67,16 @@ def test_too_many_buttons_become_a_list_and_a_short_list_buttons():
     assert plan.losses == (Loss("quick-replies", Level.PARTIAL, "quick replies sent as list"),)
     buttons = degrade.plan(content(commerce.message(replace(LISTED, **framed))), network(quick_replies=Level.FULL))
     assert shown(buttons) == replace(COLOURS, **framed)
+
+
+def test_a_list_keeps_the_picture_but_has_no_room_for_links():
+    listing, buttons = network(list=Level.FULL), network(quick_replies=Level.FULL)
+    pictured = replace(COLOURS, media=Media(kind=MediaKind.IMAGE, url="https://e.org/1.jpg"))
+    listed = shown(degrade.plan(content(commerce.single(pictured)), listing))
+    assert (type(listed), listed.media) == (Menu, pictured.media)
+    assert shown(degrade.plan(content(commerce.single(listed)), buttons)) == pictured
+    linked = replace(COLOURS, links=(LinkTo(title="Call", url="tel:+391"),))
+    assert words(degrade.plan(content(commerce.single(linked)), listing)) == [commerce.text_of(linked)]
 
 
 def test_a_long_list_is_no_set_of_buttons():
@@ -180,6 +202,8 @@ def test_a_network_that_counts_octets_gets_no_more_of_them(part, fitting):
     ("part", "limits"),
     [
         (COLOURS, Limits(buttons=2)),
+        (replace(COLOURS, links=(LinkTo(title="Call", url="tel:+391"),)), Limits(buttons=3)),
+        (replace(TEMPLATE, options=(), links=(LinkTo(title="Call", url="tel:+391"),)), Limits(buttons=0)),
         (COLOURS, Limits(button_title=1)),
         (replace(COLOURS, options=(RED,)), Limits(button_title=0)),
         (COLOURS, Limits(button_id=0)),
