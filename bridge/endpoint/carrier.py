@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -32,8 +32,10 @@ from bridge.directory import Directory
 from bridge.endpoint import retry, translate
 from bridge.endpoint.attachments import Attachments
 from bridge.endpoint.early import EarlyAliases, InFlight
-from bridge.endpoint.ledger import Change, DeliveryRow, Ledger, MessageRow, Native, State, StatusRow
+from bridge.endpoint.ledger import Change, DeliveryRow, Ledger, MessageRow, Native, OfferRow, State, StatusRow
 from bridge.endpoint.metrics import Metrics
+from bridge.endpoint.offers import Offers
+from bridge.endpoint.offers import encode as encode_offer
 from bridge.endpoint.outbox import Batch, Outbox
 from bridge.endpoint.pace import Pace
 from bridge.endpoint.room import Room
@@ -45,25 +47,38 @@ from protocol.capabilities import Capabilities
 from protocol.content import Content
 from protocol.status import Status
 
-_ENDS = 8  # messages of one room whose ends may become durable together; so many are sent again after a crash at most
+_ENDS = 8  # messages of one room whose ends may become durable together
+MOST_AGAIN = _ENDS + 1  # so many messages of one room may have been sent at a crash, and are sent again
 
 Clock = Callable[[], int]
 Random = Callable[[int], bytes]
 
+
+class _Plan(Struct, frozen=True):
+    """What is to be sent; ``offers`` is the part, encoded, that may then be answered in words."""
+
+    messages: list[Message] = []
+    offers: bytes = b""
+
+
 _encode_plan = msgspec.msgpack.Encoder().encode
-_decode_plan = msgspec.msgpack.Decoder(list[Message]).decode
+_decode_plan = msgspec.msgpack.Decoder(_Plan | list[Message]).decode
 
 log = structlog.get_logger(__name__)
 
 
 class _Job(Struct):
-    """A delivery under way: its row as the ledger has it, and what is to be sent."""
+    """A delivery under way: its row as the ledger has it, and what is to be sent.
+
+    ``replaced`` is the message that it edits or deletes, if it does.
+    """
 
     room: Room
     row: DeliveryRow
     sender: Profile
-    plan: Sequence[Message]
-    idempotent: bool
+    replaced: bytes | None = None
+    plan: _Plan = _Plan()
+    idempotent: bool = False
 
     @property
     def key(self) -> str:
@@ -73,7 +88,7 @@ class _Job(Struct):
 
     def update(self, **changes: object) -> DeliveryRow:
         """Change the row; the plan is kept with it, so that every attempt sends the same."""
-        plan = self.row.plan or (_encode_plan(self.plan) if self.plan else b"")
+        plan = self.row.plan or (_encode_plan(self.plan) if self.plan.messages else b"")
         self.row = structs.replace(self.row, plan=plan, **changes)
         return self.row
 
@@ -91,6 +106,7 @@ class Carrier:
         attachments: Attachments,
         aliases: EarlyAliases,
         in_flight: InFlight,
+        offers: Offers,
         pace: Pace,
         *,
         endpoint: str,
@@ -106,6 +122,7 @@ class Carrier:
         self._attachments = attachments
         self._aliases = aliases
         self._in_flight = in_flight
+        self._offers = offers
         self._pace = pace
         self._endpoint = endpoint
         self._metrics = metrics
@@ -126,7 +143,7 @@ class Carrier:
         can only be sent once, a commit of its own comes between, and otherwise both can be sent again.
         """
         received = content.decode(row.content)
-        job = _Job(room, row, self._sender(row, received), (), idempotent=False)
+        job = _Job(room, row, self._sender(row, received), received.replaces)
         expires = received.expires
         if expires is not None and not expires.relative and expires.time * 1000 <= self._clock():
             await self._fail(job, Failure(Reason.EXPIRED, "it expired before it could be delivered"))
@@ -138,16 +155,20 @@ class Carrier:
             await self._fail(job, plan)
             return
         job.plan = plan
-        if not plan:
+        if not plan.messages:
             await self._end(job, Change(), State.DELIVERED)
             return
         await self._pace.sleep((row.next_at - self._clock()) / 1000)
         while await self._carry_part(job, places):
             pass
 
+    async def doubt(self) -> None:
+        """Note that more may have been said than the ledger knows: nothing can be answered but by a quote."""
+        await self._offers.doubt()
+
     async def give_up(self, room: Room, row: DeliveryRow, text: str) -> None:
         """Park a message that this program cannot deal with."""
-        job = _Job(room, row, Profile(self._directory.address(row.sender)), (), idempotent=False)
+        job = _Job(room, row, Profile(self._directory.address(row.sender)))
         await self._park(job, State.FAILED, Failure(Reason.REJECTED, text))
 
     def _sender(self, row: DeliveryRow, received: Content) -> Profile:
@@ -167,10 +188,11 @@ class Carrier:
 
     # --- planning -----------------------------------------------------------------------------------------------------
 
-    async def _plan(self, job: _Job, received: Content, capabilities: Capabilities) -> Sequence[Message] | Failure:
+    async def _plan(self, job: _Job, received: Content, capabilities: Capabilities) -> _Plan | Failure:
         """Decide what will be sent; once something was tried, it stays what it was."""
         if job.row.plan:
-            return _decode_plan(job.row.plan)
+            stored = _decode_plan(job.row.plan)
+            return _Plan(stored) if isinstance(stored, list) else stored  # a list: planned before offers were kept
         named = [mimi_id for mimi_id in (received.replaces, received.in_reply_to) if mimi_id is not None]
         if named:
             await self.settled(job.room)  # what it names may have been sent just now
@@ -189,7 +211,8 @@ class Carrier:
         if plan.refused is not None:
             return Failure(plan.refused.reason, plan.refused.text)
         natives: Mapping[bytes, str] = {key: found.native_id for key, found in known.items() if found.native_id}
-        return [translate.native_message(received, planned, natives) for planned in plan.messages]
+        messages = [translate.native_message(received, planned, natives) for planned in plan.messages]
+        return _Plan(messages, b"" if plan.offers is None else encode_offer(plan.offers))
 
     def _referenced(self, message: MessageRow | None) -> degrade.Referenced | None:
         if message is None:
@@ -212,7 +235,7 @@ class Carrier:
         """
         await self._pace.clear()
         asks = job.row.sending and not job.idempotent
-        send = self._in_flight.begin(job.room.uri)
+        send = self._in_flight.begin(job.room.uri, offers=bool(job.plan.offers))
         try:
             async with places:
                 await self._pace.sleep(0)
@@ -255,7 +278,7 @@ class Carrier:
         return Delivery(
             conversation=job.room.conversation,
             sender=job.sender,
-            message=job.plan[job.row.part],
+            message=job.plan.messages[job.row.part],
             at=job.row.at,
             attempt=job.row.attempts + 1,
             open=self._attachments.open,
@@ -306,7 +329,10 @@ class Carrier:
             next_at=self._clock() + int(wait * 1000),
             text=str(outcome)[:500],
         )
-        await self._ledger.commit(Change(deliveries=[row]))
+        change = Change(deliveries=[row])
+        if isinstance(outcome, Unsure):
+            self._told(change, job)
+        await self._ledger.commit(change)
         await self._pace.sleep(wait)
         return True
 
@@ -328,13 +354,36 @@ class Carrier:
         change.natives += [Native(name, job.row.mimi_id) for name in names]
         if job.row.part == 0:
             change.named.append((job.row.mimi_id, sent.native_id))
-        if job.row.part + 1 == len(job.plan):
+        self._told(change, job)
+        if job.row.part + 1 == len(job.plan.messages):
+            self._offered(change, job, sent.native_id)
             await self._end(job, change, State.DELIVERED)
             return False
         row = job.update(part=job.row.part + 1, attempts=0, sending=False, next_at=0, reason="", text="")
         change.deliveries.append(row)
         await self._ledger.commit(change)
         return True
+
+    def _told(self, change: Change, job: _Job) -> None:
+        """Note that the person has seen the part that is next, or may have seen it."""
+        self._offers.told(change, job.room.uri, job.plan.messages[job.row.part], job.replaced)
+
+    def _offered(self, change: Change, job: _Job, native_id: str) -> None:
+        """Note what a delivered message offers. An edit takes the place of the first version; only a quote means it."""
+        if not job.plan.offers:
+            return
+        mimi_id, edited = job.row.mimi_id, job.plan.messages[0].replaces
+        if edited is not None and job.replaced is not None:
+            mimi_id, native_id = job.replaced, edited
+        offer = OfferRow(
+            mimi_id=mimi_id,
+            room=job.room.uri,
+            native_id=native_id,
+            part=job.plan.offers,
+            at=self._clock(),
+            open=edited is None,
+        )
+        self._offers.made(change, offer)
 
     async def _fail(self, job: _Job, failure: Failure) -> bool:
         log.warning("not delivered", room=job.room.tag, reason=failure.reason, text=failure.text)
@@ -346,7 +395,10 @@ class Carrier:
         log.warning("parked", room=job.room.tag, reason=failure.reason, text=failure.text)
         self._metrics.count("parked")
         row = job.update(parked=True, sending=False, reason=failure.reason, text=failure.text[:500])
-        await self._end(job, Change(deliveries=[row]), state, failure)
+        change = Change(deliveries=[row])
+        if state is State.UNCERTAIN:
+            self._told(change, job)
+        await self._end(job, change, state, failure)
         return False
 
     async def _end(self, job: _Job, change: Change, state: State, failure: Failure | None = None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 from msgspec import structs
 
-from bridge.endpoint.carrier import Carrier
+from bridge.endpoint.carrier import MOST_AGAIN, Carrier
 from bridge.endpoint.early import InFlight
 from bridge.endpoint.errors import EndpointError
 from bridge.endpoint.ledger import Change, DeliveryKind, DeliveryRow, Ledger
@@ -52,16 +52,14 @@ class Deliveries:
         self._fatal = fatal
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._left: dict[str, asyncio.Event] = {}
+        self._left: dict[str, tuple[asyncio.Event, int]] = {}
         self._places = asyncio.Semaphore(settings.parallel)
         self._stopping = False
 
     async def load(self) -> None:
-        """See what the last run left behind."""
-        for uri in await self._ledger.delivery_rooms():
-            self._left[uri] = self._in_flight.begin(
-                uri
-            )  # its head may have been sent already, and be answered any moment
+        """See what the last run left behind: some of it may have been sent already, and be answered any moment."""
+        for uri, count in (await self._ledger.delivery_rooms()).items():
+            self._left[uri] = self._in_flight.begin(uri, offers=True), min(count, MOST_AGAIN)
 
     async def resume(self) -> None:
         """Go on with what the last run left behind."""
@@ -78,6 +76,7 @@ class Deliveries:
             rows = await self._ledger.deliveries(uri, count)
             doubtful = [structs.replace(row, sending=True) for row in rows if row.kind is DeliveryKind.MESSAGE]
             await self._ledger.commit(Change(deliveries=doubtful))
+        await self._carrier.doubt()
 
     def nudge(self, room: Room) -> None:
         """Say that there is something to deliver in a room."""
@@ -124,12 +123,17 @@ class Deliveries:
         except Stopping:
             return
         finally:
-            self._take_up(room)
+            self._take_up(room, MOST_AGAIN)
             del self._workers[room.uri]
 
-    def _take_up(self, room: Room) -> None:
-        """Note that what the last run may have been sending in a room has come to its end, and that is durable."""
-        if (send := self._left.pop(room.uri, None)) is not None:
+    def _take_up(self, room: Room, count: int = 1) -> None:
+        """Note that ``count`` of the messages that the last run may have sent have come to their ends, durably."""
+        if room.uri not in self._left:
+            return
+        send, left = self._left.pop(room.uri)
+        if left > count:
+            self._left[room.uri] = send, left - count
+        else:
             self._in_flight.end(room.uri, send)
 
     async def _deliver(self, room: Room, row: DeliveryRow) -> None:

@@ -47,11 +47,17 @@ class InFlight:
 
     def __init__(self) -> None:
         self._sends: dict[str, list[asyncio.Event]] = {}
+        self._offering: dict[str, set[asyncio.Event]] = {}
 
-    def begin(self, room: str) -> asyncio.Event:
-        """Note that a send is under way, or may have been when we were killed; return what stands for it."""
+    def begin(self, room: str, *, offers: bool = False) -> asyncio.Event:
+        """Note that a send is under way, or may have been when we were killed; return what stands for it.
+
+        ``offers``: it offers something, or may do so, that can be answered in words.
+        """
         send = asyncio.Event()
         self._sends.setdefault(room, []).append(send)
+        if offers:
+            self._offering.setdefault(room, set()).add(send)
         return send
 
     def end(self, room: str, send: asyncio.Event) -> None:
@@ -62,6 +68,14 @@ class InFlight:
             sends.remove(send)
         if not sends:
             self._sends.pop(room, None)
+        offering = self._offering.get(room, set())
+        offering.discard(send)
+        if not offering:
+            self._offering.pop(room, None)
+
+    def offering(self, room: str) -> bool:
+        """Whether something is being offered in a room just now."""
+        return room in self._offering
 
     def under_way(self, room: str) -> tuple[asyncio.Event, ...]:
         """Return what will be set when the sends that are under way in a room have landed.

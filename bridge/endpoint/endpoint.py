@@ -21,6 +21,7 @@ from bridge.endpoint.inbound import Receiving
 from bridge.endpoint.keys import Keys
 from bridge.endpoint.ledger import Change, Ledger, MessageLog, MessageRow, State
 from bridge.endpoint.metrics import Metrics, Silent
+from bridge.endpoint.offers import Offers
 from bridge.endpoint.outbound import Hearing
 from bridge.endpoint.outbox import Outbox
 from bridge.endpoint.pace import Pace
@@ -107,6 +108,7 @@ class Endpoint:
         await self.outbox.load(self.rooms.get)
         self._spawn(self._publish(), "publish key packages")
         self.rooms.start()
+        await self.offers.load()
         await self.deliveries.load()
         self._spawn(self._hear(), "hear the router")
         self._spawn(self.hearing.acknowledge(), "acknowledge")
@@ -135,6 +137,7 @@ class Endpoint:
         self.attachments = Attachments(settings, adapter, router, clock=clock, random=random)
         self.pace = Pace()
         aliases, in_flight = EarlyAliases(), InFlight()
+        self.offers = Offers(ledger, in_flight, clock)
         who = router.endpoint
         self.reports = Reports(
             settings, adapter, directory, ledger, self.outbox, self.pace,
@@ -142,8 +145,8 @@ class Endpoint:
         )  # fmt: skip
         self.outbox.failed = self.reports.fail
         carrier = Carrier(
-            settings, adapter, directory, ledger, self.outbox, self.attachments, aliases, in_flight, self.pace,
-            endpoint=who, metrics=metrics, clock=clock, random=random,
+            settings, adapter, directory, ledger, self.outbox, self.attachments, aliases, in_flight, self.offers,
+            self.pace, endpoint=who, metrics=metrics, clock=clock, random=random,
         )  # fmt: skip
         self.deliveries = Deliveries(
             settings, ledger, carrier, self.reports, self.pace, in_flight, room=self.rooms.get, fatal=fatal
@@ -151,7 +154,8 @@ class Endpoint:
         self.trust = Trust(ledger, router, self.rooms, self.deliveries, told=settings.distrust)
         self.receiving = Receiving(
             settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
-            aliases, in_flight, failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
+            aliases, in_flight, self.offers,
+            failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
         self.hearing = Hearing(
             adapter, directory, ledger, self.keys, router, self.rooms, self.outbox,

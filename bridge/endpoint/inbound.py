@@ -35,8 +35,9 @@ from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments, MediaFailure, has_files
 from bridge.endpoint.early import EarlyAliases, InFlight, landed
 from bridge.endpoint.keys import ENDPOINT, Keys
-from bridge.endpoint.ledger import InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
+from bridge.endpoint.ledger import InboxRow, Ledger, MessageRow, Native, OfferRow, State, StatusRow, moves
 from bridge.endpoint.metrics import Metrics
+from bridge.endpoint.offers import Offers
 from bridge.endpoint.outbox import Batch, Outbox
 from bridge.endpoint.room import Room
 from bridge.endpoint.rooms import Rooms
@@ -91,6 +92,7 @@ class Receiving:
         attachments: Attachments,
         aliases: EarlyAliases,
         in_flight: InFlight,
+        offers: Offers,
         *,
         failed: Callable[[Batch, Room, bytes, translate.Failure], None],
         metrics: Metrics,
@@ -108,6 +110,7 @@ class Receiving:
         self._attachments = attachments
         self._aliases = aliases
         self._in_flight = in_flight
+        self._offers = offers
         self._failed = failed
         self._metrics = metrics
         self._clock = clock
@@ -167,11 +170,11 @@ class Receiving:
 
     async def _accept(self, events: Sequence[Event]) -> None:
         slow = {key for key, waiting in self._backlog.items() if waiting}
-        known = await self._known(events)
+        known, offers = await self._known(events)
         refused = await self._strangers(events)
         receipts = [event for event in events if isinstance(event, Receipt)]
         seen = await self._seen(receipts, known) if receipts else Seen({}, {})
-        taking = Taking(self._outbox.batch(), known, slow, refused, seen)
+        taking = Taking(self._outbox.batch(), known, slow, refused, seen, offers)
         for event in events:
             self._take(taking, event)
         if taking.batch.change:
@@ -183,27 +186,38 @@ class Receiving:
         for key in taking.waiting:
             self._work_off(key)
 
-    async def _known(self, events: Sequence[Event]) -> dict[str, bytes]:
-        """Look up every native id that is named; one that is being sent just now is waited for."""
+    async def _known(self, events: Sequence[Event]) -> tuple[dict[str, bytes], dict[str, list[OfferRow]]]:
+        """Look up every native id that is named, and what was offered where something may be an answer.
+
+        What is being sent just now is waited for if it may be meant.
+        """
         sends = self._sends(events)
         known = dict(await self._ledger.natives(named_by(events)))
         here = {event.native_id for event in events if isinstance(event, Inbound)}
         late: dict[asyncio.Event, None] = {}
-        for event, under_way in sends:
-            if any(native not in known and native not in here for native in refers_to(event)):
+        answering: dict[str, tuple[asyncio.Event, ...]] = {}
+        for event, room, under_way in sends:
+            answers = isinstance(event, Inbound) and self._offers.concern(event, room)
+            if answers:
+                answering[room] = under_way
+            if answers or any(native not in known and native not in here for native in refers_to(event)):
                 late.update(dict.fromkeys(under_way))
         if late:
             await landed(late, _LANDING_S)
             known = dict(await self._ledger.natives(named_by(events)))
-        return known
+        offers = await self._offers.read(answering)
+        for room, under_way in answering.items():
+            if not all(send.is_set() for send in under_way):  # what the person saw last, nobody knows
+                offers[room] = [msgspec.structs.replace(offer, open=False) for offer in offers.get(room, [])]
+        return known, offers
 
-    def _sends(self, events: Iterable[Event]) -> list[tuple[Event, tuple[asyncio.Event, ...]]]:
-        """Find the events that may refer to what is being sent in their room just now, each with those sends."""
+    def _sends(self, events: Iterable[Event]) -> list[tuple[Event, str, tuple[asyncio.Event, ...]]]:
+        """Find the events that may refer to something in their room, each with what is being sent there just now."""
         found = []
         for event in events:
             room = self._rooms.of(event.conversation) if isinstance(event, Inbound | Receipt) else None
-            if room is not None and (sends := self._in_flight.under_way(room.uri)):
-                found.append((event, sends))
+            if room is not None:
+                found.append((event, room.uri, self._in_flight.under_way(room.uri)))
         return found
 
     async def _strangers(self, events: Iterable[Event]) -> Mapping[str, Refused]:
@@ -260,6 +274,10 @@ class Receiving:
             return self._refuse(taking.refused[key])
         try:
             room = self._room(taking, event)
+            answer = self._offers.answered(event, taking.offers.get(room.uri, ()), taking.known)
+            if answer is not None:
+                event = msgspec.structs.replace(event, message=answer.message)
+                taking.known[answer.offer.native_id] = answer.offer.mimi_id
             if key in taking.slow or self._backlog[key] or has_files(event.message.part):
                 self._wait(taking, event)
             else:
@@ -271,6 +289,8 @@ class Receiving:
         except Exception as error:  # one message that we cannot bear must not stop all others for ever
             log.exception("a defect: refused")
             return self._refuse(Refused("invalid", f"{type(error).__name__} in the bridge"))
+        if answer is not None:
+            self._offers.take(taking.batch.change, answer, taking.offers[room.uri])
         self._metrics.count("received")
         return None
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from adapters.contract import Acknowledge, Alias, Event, Inbound, Receipt, Refused
 from bridge.endpoint import translate
-from bridge.endpoint.ledger import MessageRow, State
+from bridge.endpoint.ledger import MessageRow, OfferRow, State
 from bridge.endpoint.outbox import Batch
 from bridge.endpoint.room import Room
 
@@ -30,12 +30,15 @@ class Taking:
         slow: set[str],
         refused: Mapping[str, Refused],
         seen: Seen,
+        offers: dict[str, list[OfferRow]],
     ) -> None:
         self.batch = batch
         self.known = known
         self.slow = slow
         self.refused = refused
         self.seen = seen
+        self.offers = offers
+        """What was offered in the rooms where something may be an answer."""
         self.acknowledgements: list[tuple[Acknowledge, Refused | None]] = []
         self.unopened: list[Room] = []
         self.waiting: list[str] = []
