@@ -248,7 +248,11 @@ class RoomSession:
             log.info("caught up", room=self.place.jid, messages=count)
 
     def _hear(self, stanza: Element) -> None:
-        number = codec.archive_id(stanza, self.place)
+        try:
+            number = codec.archive_id(stanza, self.place)
+        except StanzaRefused as refused:
+            log.warning("a message of the room was left out", room=self.place.jid, reason=refused.text)
+            return
         nick = names.resource(stanza.get("from", ""))
         if number:
             if number in self._senders:
@@ -264,9 +268,16 @@ class RoomSession:
     def _is_ours(self, stanza: Element) -> bool:
         return stanza.find(xml.q(xml.SENT, "sent")) is not None
 
+    def _key(self, stanza: Element) -> str:
+        """Return the id that we gave to a stanza with our mark; '' if a stranger has borrowed the mark for another."""
+        try:
+            return codec.origin_id(stanza)
+        except StanzaRefused:
+            return ""
+
     def _reflected(self, stanza: Element, number: str, nick: str) -> None:
-        key = codec.origin_id(stanza)
-        if not number:
+        key = self._key(stanza)
+        if not number or not key:
             return
         _note(self._numbers, key, number)
         _note(self._origins, number, key)
@@ -316,7 +327,7 @@ class RoomSession:
         async for each in self._archive.latest(self.place.jid, self.listener):
             if each.at is not None and each.at < since:
                 return None
-            if codec.origin_id(each.stanza) == key and self._is_ours(each.stanza):
+            if self._is_ours(each.stanza) and self._key(each.stanza) == key:
                 return each.id, names.resource(each.stanza.get("from", ""))
         return None
 
