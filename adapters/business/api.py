@@ -293,8 +293,9 @@ class Api:
             given = [request.query.get("access_token", "")]
             if scheme.lower() == "bearer":
                 given.append(token.strip())
+            octets = [one.encode(errors="surrogateescape") for one in given]  # a header may hold any
             known = [self._token.encode(), self._app_token.encode()]
-            if not any([hmac.compare_digest(one.encode(), other) for one in given for other in known]):  # noqa: C419
+            if not any([hmac.compare_digest(one, other) for one in octets for other in known]):  # noqa: C419
                 raise BadToken("the access token is missing or wrong")
             return await handler(request)
 

@@ -205,7 +205,7 @@ async def _error(response: aiohttp.ClientResponse) -> RouterError | KeyError:
     body = await response.read()
     try:
         failure = msgspec.json.decode(body, type=Failure)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         failure = Failure("http", f"HTTP {response.status}")
     if failure.code == NO_SUCH_BLOB:
         return KeyError(failure.text)

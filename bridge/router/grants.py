@@ -26,7 +26,7 @@ class EndpointGrant(Struct, frozen=True):
 
 def hash_token(token: str) -> bytes:
     """Return what is kept of a bearer token: its SHA-256, enough for a random token of 128 bits or more."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()  # a header may hold any octets
 
 
 class Grants:

@@ -81,7 +81,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     """Decode a MessagePack body; raise ``BadRequest`` saying what is wrong with it."""
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"not a {kind.__name__}: {error}") from error
 
 

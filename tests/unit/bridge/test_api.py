@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -108,6 +109,18 @@ async def test_what_is_wrong_is_said_in_one_shape(ask: Asked, path: str, token: 
     assert answered == status
     assert isinstance(body, dict)
     assert set(body) == {"code", "text"}
+
+
+async def test_a_token_of_any_octets_is_a_wrong_one(ask: Asked) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.server.port)
+    request = (
+        b"GET /v1/endpoints/xmpp/rooms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \xff\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(request)
+    assert (await reader.readline()).split()[1] == b"401"
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
 
 
 def test_the_specification_names_every_route() -> None:

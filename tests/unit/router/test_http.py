@@ -126,6 +126,26 @@ async def test_without_a_proper_token_the_answer_is_401_in_json(site: Site, head
         assert json.loads(await response.read())["code"] == "router-denied"
 
 
+async def test_a_header_may_hold_any_octets(site: Site) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(b"GET /v1/rooms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \xff\xfe\r\nConnection: close\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"401"
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_text_that_is_not_utf_8_is_a_bad_request(site: Site) -> None:
+    headers = {"Authorization": "Bearer token of xmpp"}
+    body = b"\x81\xa6target\xa1\xff"  # {"target": one octet that no text starts with}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{site.url}/v1/groupInfo", headers=headers, data=body) as response,
+    ):
+        assert response.status == 400
+        assert json.loads(await response.read())["code"] == BadRequest.code
+
+
 async def test_one_endpoints_token_does_not_make_it_another(site: Site) -> None:
     await open_room(site.client("xmpp"), "matrix")
     impostor = site.client("matrix", token="token of shop")
