@@ -162,14 +162,14 @@ async def _read(request: web.Request) -> Transaction:
             raise ValueError("the transaction is too large")
     try:
         return msgspec.json.decode(body, type=Transaction)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise ValueError(f"not a transaction: {e}") from e
 
 
 def _event(raw: msgspec.Raw) -> Json:
     try:
         event = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         log.warning("an event that is not JSON was left out: %s", e)
         return {}
     return event if isinstance(event, dict) else {}

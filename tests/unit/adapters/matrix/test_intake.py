@@ -1,0 +1,68 @@
+"""What a homeserver pushes: read, or refused so that it can be seen, however it is made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from adapters.matrix.arrivals import Arrivals
+from adapters.matrix.codec import Json
+from adapters.matrix.intake import Intake
+from tests.unit.adapters.business.memory import MemoryStore
+
+TOKEN = "t" * 40
+
+
+class Heard(list[Json]):
+    """Takes every event."""
+
+    async def event(self, event: Json) -> None:
+        self.append(event)
+
+
+class Homeserver:
+    """Pushes transactions."""
+
+    def __init__(self, server: TestServer, http: aiohttp.ClientSession, heard: Heard) -> None:
+        self.server, self.http, self.heard = server, http, heard
+
+    async def push(self, body: bytes, token: str = TOKEN) -> int:
+        url = self.server.make_url("/_matrix/app/v1/transactions/1")
+        async with self.http.put(url, data=body, headers={"Authorization": f"Bearer {token}"}) as answer:
+            return answer.status
+
+
+@pytest.fixture
+async def homeserver() -> AsyncIterator[Homeserver]:
+    async def nobody(_: str) -> bool:
+        return False
+
+    heard = Heard()
+    intake = Intake(TOKEN, MemoryStore(), cast("Arrivals", cast("Any", heard)), nobody, nobody)
+    app = web.Application()
+    app.add_routes(intake.routes())
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        yield Homeserver(server, http, heard)
+
+
+async def test_each_event_is_heard_and_a_broken_one_spoils_no_others(homeserver: Homeserver) -> None:
+    assert await homeserver.push(b'{"events":[{"type":"a"},7,{"type":"b"}]}') == 200
+    assert homeserver.heard == [{"type": "a"}, {}, {"type": "b"}]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"events":7}', b'{"events":[\xff]}', b'{"events":[' + b"[" * 5_000 + b"]" * 5_000 + b"]}"]
+)
+async def test_what_is_no_transaction_is_refused(homeserver: Homeserver, body: bytes) -> None:
+    assert await homeserver.push(body) == 400
+    assert not homeserver.heard
+
+
+async def test_a_wrong_token_is_refused(homeserver: Homeserver) -> None:
+    assert await homeserver.push(msgspec.json.encode({}), "wrong") == 403
