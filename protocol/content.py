@@ -248,17 +248,13 @@ def _octets(value: object, length: int, step: int, name: str) -> None:
         raise OutOfRange(f"{name} of {len(value)} octets instead of {length}", (step,))
 
 
-def _within(value: int, limit: int, step: int, name: str) -> None:
-    if not 0 <= value <= limit:
-        raise OutOfRange(f"{name} is {value}, not within 0..{limit},", (step,))
-
-
 def _check_expiry(expires: Expiration, now: int | None) -> None:
     _expect(expires, Expiration, 3, "the expiry")
     try:
         _expect(expires.relative, bool, 0, "whether the expiry is relative")
         _expect(expires.time, int, 1, "the expiry")
-        _within(expires.time, _UINT32, 1, "the expiry")
+        if not 0 <= expires.time <= _UINT32:
+            raise OutOfRange(f"the expiry is {expires.time}, not within 0..{_UINT32},", (1,))
     except ContentError as error:
         raise error.inside(3) from None
     start = 0 if expires.relative else expires.time if now is None else now
@@ -316,8 +312,8 @@ def _check_part(part: Part, depth: int, room: int) -> int:
         value = getattr(part, name)
         if type(value) is not kind:
             _expect(value, kind, step, name)
-        if kind is int:
-            _within(value, limit, step, name)
+        if kind is int and not 0 <= value <= limit:
+            raise OutOfRange(f"{name} is {value}, not within 0..{limit},", (step,))
     return _check_parts(part, depth, room - 1) if isinstance(part, MultiPart) else room - 1
 
 

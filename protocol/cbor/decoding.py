@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from reprlib import repr as shorten
-from typing import Any, Final, TypeAlias
+from struct import Struct as Layout
+from typing import Any, Final, Never, TypeAlias
 
 from protocol.cbor.encoding import FLOATS, shortest_float
 from protocol.cbor.errors import (
@@ -45,12 +46,15 @@ def _decoded(data: bytes, start: int) -> tuple[Any, int]:
         raise Truncated("an item is missing", len(data)) from None
 
 
+_Reader: TypeAlias = "Callable[[_Decoder, int, int, Any], tuple[Any, int]]"
+
+
 class _Decoder:
     """Reads items out of ``data``; what an item's first byte leads to, by way of ``_FIRST``, is a method of this class.
 
-    It is told where the item starts, where to read on, and the item's argument; it returns the value and where the item
-    ends. Only the first byte of an item is looked at without asking whether it is there, so an IndexError means that
-    an item is missing.
+    It is told where the item starts, where to read on, and what the first byte holds beside; it returns the value and
+    where the item ends. Only the first byte of an item is looked at without asking whether it is there, so an
+    IndexError means that an item is missing.
     """
 
     __slots__ = ("data", "depth", "room", "size")
@@ -68,19 +72,22 @@ class _Decoder:
             return read(self, start, start + 1, argument)
         return argument, start + 1
 
-    def wide(self, start: int, position: int, major: int) -> tuple[Any, int]:
-        """Read an item whose argument follows its first byte in octets of its own."""
-        info = self.data[start] & 31
-        if info > 27:
-            raise _no_width(start, info)
-        width, smallest = _ARGUMENTS[info]
+    def wide(self, start: int, position: int, announced: tuple[_Reader, int, int]) -> tuple[Any, int]:
+        """Read an item whose argument follows its first byte in octets of its own: in how many, and at least what."""
+        read, width, smallest = announced
         end = position + width
         if end > self.size:
             raise Truncated("the bytes end inside a head", start)
         argument = self.data[position] if width == 1 else int.from_bytes(self.data[position:end])
         if argument < smallest:
             raise NotShortest(f"{argument} is written in {width} octets, not in the fewest", start)
-        return _READERS[major](self, start, end, argument)
+        return read(self, start, end, argument)
+
+    def reserved(self, start: int, _: int, info: int) -> Never:
+        """Refuse a first byte whose additional information announces no argument."""
+        if info == 31:
+            raise IndefiniteLength("a length is indefinite, or a break stands alone", start)
+        raise Malformed(f"additional information {info} is reserved", start)
 
     def unsigned(self, start: int, position: int, argument: int) -> tuple[int, int]:
         return argument, position
@@ -154,20 +161,21 @@ class _Decoder:
             raise TooManyItems(f"more than {MAX_ITEMS} items", start)
         self.depth -= 1
 
-    def simple(self, start: int, position: int, info: int) -> tuple[Any, int]:
-        """Read a float, or a simple value of two bytes."""
-        if info > 27:
-            raise _no_width(start, info)
-        width, _ = _ARGUMENTS[info]
-        end = position + width
+    def simple(self, start: int, position: int, _: None) -> tuple[Simple, int]:
+        """Read a simple value of two bytes."""
+        if position == self.size:
+            raise Truncated("the bytes end inside a simple value", start)
+        value = self.data[position]
+        if value < 32:
+            raise Malformed(f"simple value {value} is written in two bytes", start)
+        return Simple(value), position + 1
+
+    def number(self, start: int, position: int, layout: Layout) -> tuple[float, int]:
+        """Read a float."""
+        end = position + layout.size
         if end > self.size:
-            raise Truncated("the bytes end inside a float or a simple value", start)
-        if info == 24:
-            value = self.data[position]
-            if value < 32:
-                raise Malformed(f"simple value {value} is written in two bytes", start)
-            return Simple(value), end
-        number: float = FLOATS[info].unpack_from(self.data, position)[0]
+            raise Truncated("the bytes end inside a float", start)
+        number: float = layout.unpack_from(self.data, position)[0]
         shortest = shortest_float(number)
         if self.data[start:end] != shortest:
             if number != number:
@@ -176,17 +184,6 @@ class _Decoder:
         return number, end
 
 
-def _no_width(start: int, info: int) -> CborError:
-    """Say what is wrong with a first byte whose additional information announces no argument."""
-    if info == 31:
-        return IndefiniteLength("a length is indefinite, or a break stands alone", start)
-    return Malformed(f"additional information {info} is reserved", start)
-
-
-_ARGUMENTS: Final = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
-"""How many octets an argument takes, by additional information, and the smallest that needs them."""
-
-_Reader: TypeAlias = Callable[[_Decoder, int, int, Any], tuple[Any, int]]
 _READERS: Final[tuple[_Reader, ...]] = (
     _Decoder.unsigned,
     _Decoder.negative,
@@ -198,16 +195,23 @@ _READERS: Final[tuple[_Reader, ...]] = (
 )
 """What reads an item of which major type once its argument is known."""
 
+_WIDE: Final = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
+"""How many octets an argument takes, by additional information, and the smallest that needs them."""
+
 _WORDS: Final[Mapping[int, Any]] = {20: False, 21: True, 22: None}
 
 
 def _first(octet: int) -> tuple[_Reader | None, Any]:
-    """Return what reads the rest of an item with this first byte, and its argument; None and the value if it is all."""
+    """Return what reads on after this first byte of an item, and what it is told; None and the value if that is all."""
     major, info = octet >> 5, octet & 31
+    if info > 27:
+        return _Decoder.reserved, info
     if major == 7:
-        return (_Decoder.simple, info) if info > 23 else (None, _WORDS.get(info, Simple(info)))
+        if info > 24:
+            return _Decoder.number, FLOATS[info]
+        return (_Decoder.simple, None) if info == 24 else (None, _WORDS.get(info, Simple(info)))
     if info > 23:
-        return _Decoder.wide, major
+        return _Decoder.wide, (_READERS[major], *_WIDE[info])
     if major < 2:
         return None, ~info if major else info
     return _READERS[major], info

@@ -35,13 +35,9 @@ TAGGED: Final = "tagged"
 
 def flaw_of_key(key: Any) -> str:  # noqa: ANN401
     """Say in words why ``key`` cannot be the key of a map; '' if it can."""
-    if isinstance(key, (str, bytes)):
-        return ""
-    if isinstance(key, bool) or not isinstance(key, int):
-        return "a key of a map must be an integer, text or bytes"
-    if -MAX_INTEGER_KEY <= key <= MAX_INTEGER_KEY:
-        return ""
-    return "an integer key of a map lies outside +-(2^53 - 1)"
+    if isinstance(key, int) and not isinstance(key, bool):
+        return "" if abs(key) <= MAX_INTEGER_KEY else "an integer key of a map lies outside +-(2^53 - 1)"
+    return "" if isinstance(key, (str, bytes)) else "a key of a map must be an integer, text or bytes"
 
 
 def is_needless(tag: int, magnitude: Any) -> bool:  # noqa: ANN401
