@@ -9,15 +9,16 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from protocol.capabilities import Capabilities, Format, Level
-from protocol.content import MARKDOWN, TEXT_PLAIN, MultiPart, Part, Semantics, SinglePart
+from protocol.capabilities import Capabilities, Format, Level, Unit
+from protocol.content import MARKDOWN, TEXT_PLAIN, MultiPart, Part, Semantics, SinglePart, walk
 from protocol.content import text as text_part
-from protocol.degrade import words
+from protocol.degrade import formatted, words
 from protocol.degrade.model import Loss, Plan, Planned, Referenced, Refusal
 from protocol.degrade.outcome import File, Shown, Words
 from protocol.degrade.splitting import excerpt, split
 from protocol.richtext import markdown
-from protocol.richtext.reduction import text_of
+from protocol.richtext import parts as text_parts
+from protocol.richtext.reduction import formats
 from protocol.richtext.tree import Block, Paragraph, Quote, Span, Tree, normalise, plain
 
 MAX_MESSAGES: Final = 64
@@ -92,7 +93,7 @@ def cut(shown: tuple[Shown, ...], losses: tuple[Loss, ...], capabilities: Capabi
     if len(parts) > MAX_MESSAGES:
         return Plan(refused=Refusal("too-large", f"it would take more than {MAX_MESSAGES} messages"))
     if len(parts) > len(shown):
-        losses += (Loss("text", Level.PARTIAL, f"it is sent in {len(parts)} messages"),)
+        losses += (Loss("text", Level.PARTIAL, f"it is sent in {len(parts)} messages"), *_worn_off(shown, parts))
     return Plan(messages=tuple(Planned(part=part) for part in parts), losses=losses)
 
 
@@ -107,6 +108,16 @@ def bound(plan: Plan, *, replaces: bool, in_reply_to: bool) -> Plan:
 
 def _speaks(shown: Iterable[Shown]) -> bool:
     return any(isinstance(part, Words) or (isinstance(part, File) and part.caption is not None) for part in shown)
+
+
+def _worn_off(shown: Iterable[Shown], parts: Iterable[Part]) -> Iterator[Loss]:
+    """Yield the kinds of formatting that are in none of the pieces: a table between its rows, a mark without room."""
+    said = (part.caption if isinstance(part, File) else part for part in shown)
+    wanted = {kind for one in said if isinstance(one, Words) for kind in formats(one.tree or ())}
+    texts = (inner for part in parts for _, inner in walk(part) if isinstance(inner, SinglePart))
+    left = {kind for part in texts for kind in formats(text_parts.read(part) or ())}
+    for kind in sorted(wanted - left):
+        yield Loss(kind, Level.UNSUPPORTED, f"{words.named(kind)} sent as plain words, which had to be cut")
 
 
 def _parts(shown: Iterable[Shown], capabilities: Capabilities) -> Iterator[Part]:
@@ -137,7 +148,7 @@ def _texts(said: Words, capabilities: Capabilities) -> Iterator[SinglePart]:
     elif said.tree is None:
         yield from (text_part(piece) for piece in split(said.text, limit, unit) if piece.strip())
     else:
-        yield from _formatted(said.tree, capabilities)
+        yield from _formatted(said.tree, limit, unit)
 
 
 def _standard(part: SinglePart) -> SinglePart:
@@ -146,20 +157,9 @@ def _standard(part: SinglePart) -> SinglePart:
     return text_part(part.text, kind)
 
 
-def _formatted(tree: Tree, capabilities: Capabilities) -> Iterator[SinglePart]:
-    """Yield as many blocks at once as fit; a block that alone is too long loses its formatting and is split."""
-    limit, unit = capabilities.limits.text, capabilities.limits.unit
-    pending: Tree = ()
-    for block in tree:
-        if limit is None or unit.length(markdown.write((*pending, block))) <= limit:
-            pending += (block,)
-            continue
-        if pending:
-            yield text_part(markdown.write(pending), MARKDOWN)
-        pending = (block,)
-        if unit.length(markdown.write(pending)) > limit:
-            words_only = text_of(pending)
-            yield from (text_part(piece) for piece in split(words_only, limit, unit))
-            pending = ()
-    if pending:
-        yield text_part(markdown.write(pending), MARKDOWN)
+def _formatted(tree: Tree, limit: int | None, unit: Unit) -> Iterator[SinglePart]:
+    if limit is None:
+        yield text_part(markdown.write(tree), MARKDOWN)
+        return
+    for piece in formatted.pieces(tree, limit, unit):
+        yield text_part(piece) if isinstance(piece, str) else text_parts.formatted(piece)

@@ -28,13 +28,18 @@ def split(text: str, limit: int | None, unit: Unit) -> Iterator[str]:
     """
     rest = text.strip("\n")
     while limit is not None and not _fits(rest, limit, unit):
-        room = _longest(rest, limit, unit)
-        cut = _cut(rest, room) if room else 1
-        if piece := rest[:cut].rstrip() if room else "?":
+        cut = first(rest, limit, unit)
+        if piece := rest[:cut].rstrip() if cut else "?":
             yield piece
-        rest = rest[cut:].lstrip()
+        rest = rest[cut or 1 :].lstrip()
     if rest:
         yield rest
+
+
+def first(text: str, limit: int, unit: Unit) -> int:
+    """Return where the first piece of ``text``, which is too long, ends; 0 if not even one code point fits."""
+    room = _longest(text, limit, unit)
+    return _cut(text, room) if room else 0
 
 
 def shorten(text: str, limit: int | None, unit: Unit = Unit.CODE_POINTS) -> str:
@@ -61,7 +66,7 @@ def _longest(text: str, limit: int, unit: Unit) -> int:
     start = room  # between two ASCII characters there is always a boundary of clusters, so look on from there
     while start and not (text[start - 1].isascii() and text[start].isascii()):
         start -= 1
-    ends = (cluster.end() for cluster in _CLUSTER.finditer(text, start))
+    ends = (cluster.end() for cluster in _CLUSTER.finditer(text, start, room + 1))  # a boundary needs one more to see
     whole = max(takewhile(lambda end: end <= room, ends), default=start)
     return whole or room
 

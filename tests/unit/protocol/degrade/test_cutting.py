@@ -23,22 +23,23 @@ def test_long_text_is_cut_between_words():
 def test_long_formatted_text_is_cut_between_blocks():
     plan = degrade.plan(content(text("**one**\n\n**two**\n\n**a b c d e f**\n\n_x_", MARKDOWN)), with_limit(16, RICH))
     assert words(plan) == ["**one**\n\n**two**", "**a b c d e f**", "_x_"]
-    tight = degrade.plan(content(text("**a b c d e f**", MARKDOWN)), with_limit(5, RICH))
-    assert words(tight) == ["a b c", "d e f"]
+    tight = degrade.plan(content(text("**a b c d e f**", MARKDOWN)), with_limit(7, RICH))
+    assert words(tight) == ["**a b**", "**c d**", "**e f**"]
 
 
-def test_only_the_block_that_is_too_long_loses_its_formatting():
+def test_a_block_that_is_too_long_keeps_its_formatting_in_every_piece():
     said = content(text("_x_\n\n**a b c d e f**\n\n**y**", MARKDOWN))
     exactly = degrade.plan(said, with_limit(15, RICH))
     assert parts(exactly) == [text("_x_", MARKDOWN), text("**a b c d e f**", MARKDOWN), text("**y**", MARKDOWN)]
     tight = degrade.plan(said, with_limit(14, RICH))
-    assert parts(tight) == [text("_x_", MARKDOWN), text("a b c d e f"), text("**y**", MARKDOWN)]
+    assert words(tight) == ["_x_", "**a b c d e**", "**f**\n\n**y**"]
+    assert tight.losses == (Loss("text", Level.PARTIAL, "it is sent in 3 messages"),)
 
 
 def test_what_fits_exactly_is_sent_as_it_was_written():
     said = text("__a__ *b*", MARKDOWN)
     assert parts(degrade.plan(content(said), with_limit(9, RICH))) == [said]
-    assert words(degrade.plan(content(said), with_limit(8, RICH))) == ["a b"]
+    assert words(degrade.plan(content(said), with_limit(8, RICH))) == ["**a**", "_b_"]
 
 
 def test_a_flood_is_refused():
