@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from protocol import cbor
+from tests.fuzz import said
+from tests.fuzz.harness import fuzz, structured
 
 
 def one_input(data: bytes) -> None:
@@ -19,14 +19,27 @@ def one_input(data: bytes) -> None:
     assert cbor.encode(value) == data
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+EVERYTHING = tuple(
+    cbor.encode(value)
+    for value in (
+        *(0, 23, 24, 255, 256, 65_535, 65_536, (1 << 32) - 1, 1 << 32, (1 << 64) - 1, -1, -25, -(1 << 64)),
+        *(0.0, -0.0, 1.5, 1e-8, 65_504.0, 3.4e38, 1e300, float("inf"), float("-inf"), float("nan")),
+        *(
+            True,
+            False,
+            None,
+            cbor.Simple(0),
+            cbor.Simple(23),
+            cbor.Simple(255),
+            cbor.Tag(0, "x"),
+            cbor.Tag(1 << 32, []),
+        ),
+        *(b"x" * 300, "\u00e9\U0001f600" * 20, [[[[]]]], {1: 2, -1: 3, "a": {b"": None}}),
+    )
+)
 
 
 if __name__ == "__main__":
-    main()
+    fuzz(
+        one_input, "protocol.cbor", seeds=[*said.encoded(40), *EVERYTHING], mutator=structured(cbor.decode, cbor.encode)
+    )

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
 
-from protocol import cbor, content
+from protocol import cbor, content, extensions
+from protocol.extensions import ExtensionError
+from tests.fuzz import said as spoken
+from tests.fuzz.harness import fuzz, structured
 
 
 def one_input(data: bytes) -> None:
@@ -19,19 +22,22 @@ def one_input(data: bytes) -> None:
     assert content.encode(said) == data
     assert len(content.message_id(data, "mimi://a.example/u/a", "mimi://a.example/r/b")) == 32
     content.reactions(said.part)
+    with contextlib.suppress(ExtensionError):
+        extensions.check(said.extensions)
+        _shown(said.extensions)
     for index, part in content.walk(said.part):
         referable = isinstance(part, content.SinglePart | content.ExternalPart)
         assert (content.referenced(said.part, content.cid(index)) is part) == referable
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+def _shown(known: extensions.Extensions) -> None:
+    """What is of the right shape can be used, and written again."""
+    if (sent := extensions.SENDER_TIMESTAMP.of(known)) is not None:
+        at = extensions.milliseconds(sent)
+        assert extensions.milliseconds(extensions.timestamp(at)) == at
+    if (failure := extensions.FAILURE.of(known)) is not None:
+        assert extensions.failure(**failure) == failure
 
 
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, "protocol", seeds=spoken.encoded(200), mutator=structured(cbor.decode, cbor.encode))

@@ -1,44 +1,49 @@
-"""Any content that can be decoded has a plan, on a network of plain text and on one that can show everything.
+"""Whatever is said and whatever a network can do, there is a plan, and it keeps to what the network takes.
 
-``python -m tests.fuzz.fuzz_degrade [-max_total_time=600] [CORPUS]``; needs atheris. The first octet limits text.
+``python -m tests.fuzz.fuzz_degrade [-max_total_time=600] [CORPUS]``; needs atheris. The octets choose the capabilities,
+what is known of the messages that the content names, and the content.
 """
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from random import Random
 
 from protocol import content, degrade
-from protocol.capabilities import Capabilities, Feature, FileRule, Format, Level, Limits, Way
+from protocol.capabilities import Capabilities
+from protocol.content import Content
 from protocol.errors import ProtocolError
-
-EVERYTHING = Way(
-    features=dict.fromkeys(Feature, Level.FULL),
-    formatting=dict.fromkeys(Format, Level.FULL),
-    files={"*/*": FileRule(caption=Level.FULL)},
-)
+from tests.fuzz import said
+from tests.fuzz.harness import fuzz
+from tests.property.test_degrade import obeys
 
 
 def one_input(data: bytes) -> None:
-    """Plan what ``data`` says."""
+    """Draw what is said and where, and plan it."""
+    drawn = said.choices(data)
     try:
-        said = content.decode(data[1:])
-    except ProtocolError:
-        return
-    limits = Limits(text=data[0])
-    for network in (Capabilities(limits=limits), Capabilities(send=EVERYTHING, limits=limits)):
-        plan = degrade.plan(said, network)
-        assert not (plan.refused and plan.messages)
-        assert all(loss.text for loss in plan.losses)
+        network, context, message = drawn.of(Capabilities), drawn.of(degrade.Context), drawn.of(Content)
+        content.check(message)
+    except (ValueError, ProtocolError):
+        return  # nothing that could be said
+    plan = degrade.plan(message, network, context=context)
+    assert plan == degrade.plan(message, network, context=context)
+    assert not (plan.refused and plan.messages)
+    for planned in plan.messages:
+        obeys(planned.part, network)
+        content.check(Content(bytes(16), planned.part))
+        assert not planned.keeps_replaces or message.replaces is not None
+        assert not planned.keeps_in_reply_to or message.in_reply_to is not None
+    assert all(loss.text for loss in plan.losses)
+    if plan.offers is not None:
+        degrade.match_option(drawn.text(), plan.offers)
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+def seeds() -> Iterator[bytes]:
+    """Choices at random, the same in every run."""
+    random = Random(1)
+    yield from (random.randbytes(size) for size in range(40, 360, 5))
 
 
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, "protocol", seeds=seeds())

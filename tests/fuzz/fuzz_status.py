@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from protocol import cbor, status
+from tests.fuzz.harness import fuzz, structured
 
 
 def one_input(data: bytes) -> None:
@@ -19,14 +18,8 @@ def one_input(data: bytes) -> None:
     assert status.encode(report) == data
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+SEEDS = tuple(status.encode([(bytes([n]) * 32, n) for n in range(count)]) for count in (0, 1, 2, 8))
 
 
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, "protocol", seeds=SEEDS, mutator=structured(cbor.decode, cbor.encode))

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from protocol import address, uri
+from tests.fuzz.harness import fuzz
 
 
 def one_input(data: bytes) -> None:
@@ -28,14 +27,14 @@ def one_input(data: bytes) -> None:
         assert uri.address_of(uri.user_uri("a.example", person), "a.example") == person
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+SEEDS = (
+    *("mimi://a.example/u/xmpp~juliet%40capulet.example", "mimi://[::1]:80/d/xmpp/1", "mimi://a.example/r/verona"),
+    *("juliet@capulet.example/balcony", "J\u00fcliet@b\u00fccher.example.", "a@[::1]", "xn--bcher-kva.example"),
+    *("@romeo:montague.example:8448", "+15550100", "XX.ENT.a1", "\u03a3@\u65e5\u672c.jp", "u/x~%F0%9F%8C%B9"),
+)
+WORDS = ("%C3%A9", "%2F", "xn--", "/u/", "~", "@", "[::", "\u00df", "\u0345", "\u3002", "\u200d", "\u0660", "\uff21")
 
 
 if __name__ == "__main__":
-    main()
+    packages = ("protocol.uri", "protocol.address", "idna", "precis_i18n")
+    fuzz(one_input, *packages, seeds=map(str.encode, SEEDS), words=map(str.encode, WORDS))

@@ -35,12 +35,12 @@ def fuzz(
     for function in _functions(packages):
         atheris.instrument_func(function)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "seeds").mkdir()
+        corpus, dictionary = Path(folder, "seeds"), Path(folder, "words")
+        corpus.mkdir()
         for number, seed in enumerate(seeds):
-            (Path(folder) / "seeds" / str(number)).write_bytes(seed)
-        dictionary = Path(folder) / "words"
-        dictionary.write_text("".join(f'"{_spelt(word)}"\n' for word in words))
-        arguments = [*sys.argv, f"-dict={dictionary}", str(Path(folder) / "seeds")]
+            (corpus / str(number)).write_bytes(seed)
+        dictionary.write_text("# what may be put in\n" + "".join(f'"{_spelt(word)}"\n' for word in words))
+        arguments = [*sys.argv, f"-dict={dictionary}", str(corpus)]
         if mutator:
             atheris.Setup(arguments, one_input, custom_mutator=mutator)
         else:
