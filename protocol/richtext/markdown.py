@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from itertools import groupby
 from typing import Final
 
@@ -22,6 +23,7 @@ from msgspec import Struct
 
 from protocol.capabilities import Format
 from protocol.richtext.tree import (
+    MAX_PADDING,
     Block,
     CodeBlock,
     Heading,
@@ -43,6 +45,9 @@ _MAX_NESTING: Final = 40
 
 
 def _parser() -> MarkdownIt:
+    vars(import_module("markdown_it.rules_block.table"))["MAX_AUTOCOMPLETED_CELLS"] = (
+        MAX_PADDING  # the rows after it are text
+    )
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
     parser.disable(["html_block", "html_inline", "text_join"])

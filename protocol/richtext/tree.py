@@ -25,6 +25,9 @@ MARKS: Final = (Format.BOLD, Format.ITALIC, Format.STRIKE, Format.CODE)
 MAX_DEPTH: Final = 8
 """How deep quotes and lists may lie inside one another; what is deeper becomes plain lines."""
 
+MAX_PADDING: Final = 1_000
+"""How many cells that nobody wrote a table may get to be rectangular; one that needs more becomes plain lines."""
+
 LINK_SCHEMES: Final = frozenset({"http", "https", "mailto", "tel", "xmpp", "matrix", "mimi", "geo", "sms", "sip"})
 
 
@@ -84,7 +87,7 @@ class Rule(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True):
-    """Rows of cells, each cell on one line; the first row is the header and sets the number of columns."""
+    """Rows of cells, each cell on one line and all rows of one length; the first row is the header."""
 
     rows: tuple[tuple[Spans, ...], ...]
 
@@ -156,8 +159,10 @@ def _normal_items(items: Iterable[Item], depth: int) -> Iterator[Item]:
 
 
 def _normal_table(rows: tuple[tuple[Spans, ...], ...]) -> Iterator[Block]:
-    width = len(rows[0]) if rows else 0
-    if width:
+    width = max(map(len, rows), default=0)
+    if sum(width - len(row) for row in rows) > MAX_PADDING:
+        yield from map(Paragraph, paragraphs(join_lines(map(_row_line, rows))))
+    elif width:
         empty: tuple[Spans, ...] = ((),) * width
         yield Table(tuple(tuple(one_line(cell) for cell in (*row, *empty)[:width]) for row in rows))
 

@@ -86,6 +86,15 @@ def test_markdown_means_what_people_mean_by_it(source, tree):
     assert markdown.read(source) == tree
 
 
+def test_a_table_that_is_hardly_written_is_hardly_filled_up():
+    """Three hundred columns and rows of one cell each would make ninety thousand cells out of two kilobytes."""
+    table, *rest = markdown.read("|a" * 300 + "|\n" + "|-" * 300 + "|\n" + "|b\n" * 300)
+    assert sum(map(len, table.rows)) < 3000
+    assert text_of((table, *rest)).count("b") == 300
+    (paragraph,) = html.read("<table><tr>" + "<td>a" * 300 + "</tr>" + "<tr><td>b" * 300 + "</table>")
+    assert text_of((paragraph,)).count("b") == 300
+
+
 def test_what_nests_too_deep_is_shown_as_it_was_typed():
     source = ">" * 60 + " help"
     assert markdown.read(source) == (said(source),)
@@ -142,6 +151,10 @@ def test_markdown_is_written_so_that_it_is_read_back(tree, written):
         (
             "<table><tr><th>a</th><td>b</td></tr><tr><td><p>1</p><p>2</p></td></tr></table>",
             (Table((((Span("a"),), (Span("b"),)), ((Span("1 2"),), ()))),),
+        ),
+        (
+            "<table><tr><th colspan=2>t</th></tr><tr><td>a</td><td>b</td></tr></table>",
+            (Table((((Span("t"),), ()), ((Span("a"),), (Span("b"),)))),),
         ),
         ("<td>a</td>", (said("a"),)),
         ("<p> a</p> <p>b</p>", (said("a"), said("b"))),
