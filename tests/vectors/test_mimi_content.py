@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
+from cddl_verifier import Validator  # type: ignore[import-untyped]
 
 from protocol import cbor
 from protocol.content import (
@@ -28,6 +29,7 @@ from protocol.content import (
 
 FOLDER = Path(os.environ.get("RIALTO_VECTORS", "unset")) / "mimi-content"
 EXAMPLES = sorted(FOLDER.glob("*.cbor"))
+SCHEMA = Path(__file__).parents[2] / "specs" / "content.cddl"
 MESSAGE_ID = re.compile(r"message ID\s*=\s*h'([0-9a-f\s#]+)'")
 
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason="RIALTO_VECTORS names no folder with the examples of MIMI content")
@@ -48,6 +50,11 @@ def test_an_example_is_read_and_written_octet_for_octet(path: Path) -> None:
     data = path.read_bytes()
     assert encode(decode(data)) == data
     assert cbor.encode(cbor.decode(data)) == data
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_valid_by_our_schema(path: Path) -> None:
+    assert Validator(SCHEMA.read_text()).validate(path.read_bytes(), require_deterministic=True).valid
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

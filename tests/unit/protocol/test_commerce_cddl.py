@@ -15,10 +15,11 @@ from protocol.content import MIMI_CONTENT
 
 PAGE = Path(__file__).parents[3] / "specs" / "commerce.cddl"
 HEAD = f"""\
-; What businesses send and what customers answer: bodies of single parts in {MIMI_CONTENT} (content.cddl).
+; What businesses send and what customers answer: bodies of single parts in {MIMI_CONTENT}. To be put after
+; content.cddl, whose $$body they extend (cat content.cddl commerce.cddl); a body alone can be validated by its rule.
 ; Written from the types of protocol/commerce, which also say what CDDL cannot: that the options of one part have
-; different ids, and that no field is written at its default. Sizes are octets, four for each character of a limit.
-; The encoding is deterministic CBOR (RFC 8949 section 4.2.1).
+; different ids, that there are 100 rows in all, and that no field is written at its default. Sizes are octets, four for
+; each character of a limit. The encoding is deterministic CBOR (RFC 8949 section 4.2.1).
 """
 
 
@@ -29,7 +30,10 @@ def page() -> str:
     for feature, kind in PART_TYPES.items():
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)
-        tops.append(f"; application/vnd.rialto.{feature}+cbor = {_rule(info, rules)}")
+        body = _rule(info, rules)
+        tops.append(
+            f'$$body //= (content-type: "application/vnd.rialto.{feature}+cbor", inline-content: bstr .cbor {body})'
+        )
     return "\n".join([HEAD, *tops, "", *rules.values()])
 
 
@@ -58,10 +62,12 @@ def _type(info: inspect.Type, rules: dict[str, str]) -> str:
         case inspect.StructType():
             return _rule(info, rules)
         case inspect.StrType():
+            size = f"tstr .size ({info.min_length or 0}..{4 * (info.max_length or 0)})"
             if info.pattern:
                 pattern = info.pattern.removeprefix("^").removesuffix(r"\Z").replace("\\", "\\\\")
-                return f'tstr .regexp "{pattern}"'
-            return f"tstr .size ({info.min_length or 0}..{4 * (info.max_length or 0)})"
+                matching = f'tstr .regexp "{pattern}"'
+                return f"({size}) .and ({matching})" if "+" in pattern else matching
+            return size
         case inspect.IntType():
             return "int" if info.ge is None else f"{info.ge}..{info.le}"
         case inspect.FloatType():

@@ -23,8 +23,11 @@ HEAD = """# What businesses send, and what customers answer
 
 Each of these is a `SinglePart` whose media type is `application/vnd.rialto.<name>+cbor` and whose body is one map in
 deterministic CBOR. It stands in a `MultiPart` of semantics *choose one* beside a text that says the same, so a client
-that does not know the type shows the text. `protocol/commerce` is the code; this page is written from it, and a test
-keeps it true.
+that does not know the type shows the text. `protocol/commerce` is the code; this page and the schema,
+[commerce.cddl](commerce.cddl), are written from it, and a test keeps them true.
+
+`media` stands above a text: at a url that everybody may open or, as `cid:<index>@local.invalid`, as another part of the
+same message, which then is a *single unit* of both inside the alternatives.
 
 Every field has a limit: text in characters, lists and maps in entries. A field at its default is not written. Unknown
 fields, fields of another type, and what is over its limit are refused. A reply answers the message that its content's
