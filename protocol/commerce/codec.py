@@ -6,6 +6,7 @@ the fields to their values. Fields at their default are left out, so equal parts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -100,10 +101,14 @@ def single(part: Commerce) -> SinglePart:
     return SinglePart(content_type=media_type(part), content=encode(part))
 
 
-def message(part: Commerce, alternative: str = "") -> MultiPart:
-    """Return ``part`` together with a text that says the same, for whoever does not know the type."""
+def message(part: Commerce, alternative: str = "", files: Sequence[Part] = ()) -> MultiPart:
+    """Return ``part`` together with a text that says the same, for whoever does not know the type.
+
+    ``files`` make one unit with ``part``, whose ``media`` names them: the first as ``cid(3)``, the next as ``cid(4)``.
+    """
     words = text(alternative or text_of(part), TEXT_PLAIN)
-    return MultiPart(semantics=Semantics.CHOOSE_ONE, parts=(single(part), words))
+    offered: Part = MultiPart(Semantics.SINGLE_UNIT, (single(part), *files)) if files else single(part)
+    return MultiPart(semantics=Semantics.CHOOSE_ONE, parts=(offered, words))
 
 
 def find(part: Part) -> Commerce | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec import inspect
 
-from protocol import cbor, commerce
-from protocol.capabilities import Feature
+from protocol import cbor, commerce, degrade
+from protocol.capabilities import Capabilities, Feature
 from protocol.commerce import (
     PART_TYPES,
     BadField,
@@ -47,7 +47,7 @@ from protocol.commerce import (
     Undecodable,
     UnknownKind,
 )
-from protocol.content import MultiPart, Semantics, SinglePart, text
+from protocol.content import Content, ExternalPart, MultiPart, Semantics, SinglePart, cid, referenced, text
 
 RED, BLUE = Option(id="r", title="Red"), Option(id="b", title="Blue", description="like the sea")
 EUROS = Money(currency="EUR", value=1250)
@@ -230,6 +230,16 @@ def test_a_part_stands_beside_words_that_everybody_can_show():
     )
     assert commerce.find(message) == question
     assert commerce.message(question, "Welche?").parts[1] == text("Welche?")
+
+
+def test_a_picture_above_a_text_may_travel_in_the_same_message():
+    roses = ExternalPart("image/jpeg", "https://rialto.example/proxyDownload/0", enc_alg=1)
+    question = QuickReplies(body="Which?", options=(RED,), media=Media(kind=MediaKind.IMAGE, url=cid(3)))
+    message = commerce.message(question, files=(roses,))
+    assert referenced(message, commerce.find(message).media.url) == roses
+    assert message.parts[1] == text("Which?\n1. Red")
+    bare = degrade.plan(Content(bytes(16), message), Capabilities())
+    assert next(planned.part.text for planned in bare.messages) == "Which?\n1. Red"
 
 
 def test_nothing_is_found_where_nothing_readable_is():
