@@ -83,9 +83,9 @@ def _before(said: Words, lead: Lead, capabilities: Capabilities) -> Words:
 
 
 def cut(shown: tuple[Shown, ...], losses: tuple[Loss, ...], capabilities: Capabilities) -> Plan:
-    """Return the plan that sends ``shown``; refused if nothing but notices is left, or if it would be a flood."""
+    """Return the plan that sends ``shown``, which is something; refused if all of it is notices, or a flood."""
     reasons = [part.instead_of if isinstance(part, Words) else None for part in shown]
-    if reasons and reasons[0] is not None and all(reasons):
+    if reasons[0] is not None and all(reasons):
         return Plan(refused=reasons[0])
     if capabilities.limits.text is not None and capabilities.limits.text < 1 and _speaks(shown):
         return Plan(refused=Refusal("too-large", "the network takes no text at all"))

@@ -20,6 +20,15 @@ def test_long_text_is_cut_between_words():
     assert plan.losses == (Loss("text", Level.PARTIAL, "it is sent in 2 messages"),)
 
 
+def test_that_a_text_is_cut_is_not_all_that_is_lost_of_it():
+    plan = degrade.plan(content(text("**one** two", MARKDOWN)), with_limit(3))
+    assert [loss.what for loss in plan.losses] == ["bold", "text"]
+
+
+def test_a_text_may_be_sent_letter_by_letter():
+    assert words(degrade.plan(content(text("ab")), with_limit(1))) == ["a", "b"]
+
+
 def test_long_formatted_text_is_cut_between_blocks():
     plan = degrade.plan(content(text("**one**\n\n**two**\n\n**a b c d e f**\n\n_x_", MARKDOWN)), with_limit(16, RICH))
     assert words(plan) == ["**one**\n\n**two**", "**a b c d e f**", "_x_"]
@@ -44,9 +53,8 @@ def test_what_fits_exactly_is_sent_as_it_was_written():
 
 def test_a_flood_is_refused():
     assert len(degrade.plan(content(text("ab " * 64)), with_limit(2)).messages) == 64
-    assert degrade.plan(content(text("ab " * 65)), with_limit(2)).refused == Refusal(
-        "too-large", "it would take more than 64 messages"
-    )
+    flood = degrade.plan(content(text("ab " * 65), in_reply_to=ID), with_limit(2, RICH), context=KNOWN)
+    assert flood == degrade.Plan(refused=Refusal("too-large", "it would take more than 64 messages"))
 
 
 def test_where_no_text_goes_files_and_buttons_still_go():
@@ -71,7 +79,8 @@ def test_where_no_text_goes_files_and_buttons_still_go():
         ("one two three", 6, Unit.CODE_POINTS, ["one", "two", "three"]),
         ("ab cdefghij", 7, Unit.CODE_POINTS, ["ab cdef", "ghij"]),
         ("abcdefgh", 3, Unit.CODE_POINTS, ["abc", "def", "gh"]),
-        ("\n\n  Xanthippe\n", 11, Unit.CODE_POINTS, ["  Xanthippe"]),
+        ("\n\n  a\n b\n", 6, Unit.CODE_POINTS, ["  a\n b"]),
+        ("\nX or Y\n", 6, Unit.CODE_POINTS, ["X or Y"]),
         ("abcd", 4, Unit.UTF8, ["abcd"]),
         ("éé", 4, Unit.UTF8, ["éé"]),
         ("xa\u0301\u0301", 3, Unit.CODE_POINTS, ["x", "a\u0301\u0301"]),

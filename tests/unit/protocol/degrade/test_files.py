@@ -43,7 +43,7 @@ def test_one_part_that_is_refused_refuses_all(semantics):
 
 
 def test_a_caption_that_cannot_go_along_follows():
-    said = content(several(CAT, text("My cat"), semantics=Semantics.SINGLE_UNIT))
+    said = content(several(text("My cat"), CAT, semantics=Semantics.SINGLE_UNIT))
     apart = degrade.plan(said, files())
     assert [message.part for message in apart.messages] == [CAT, text("My cat")]
     assert apart.losses == (Loss("caption", Level.PARTIAL, "a caption is sent as a message of its own"),)
@@ -82,9 +82,12 @@ def test_beside_other_words_it_may_be_left_out():
     assert plan.losses == (Loss("file", Level.DROPPED, "a file (image/png) is left out"),)
 
 
-def test_beside_other_words_it_leaves_a_notice():
-    plan = degrade.plan(content(several(text("My cat"), CAT)), files(max_size=5_000_000))
-    assert words(plan) == ["My cat", "[cat.png (image/png, 5.1 MB) cannot be shown here]"]
+@pytest.mark.parametrize("first", [0, 1])
+def test_beside_other_words_it_leaves_a_notice(first):
+    said = [text("My cat"), CAT]
+    notice = ["My cat", "[cat.png (image/png, 5.1 MB) cannot be shown here]"]
+    plan = degrade.plan(content(several(said[first], said[1 - first])), files(max_size=5_000_000))
+    assert words(plan) == [notice[first], notice[1 - first]]
     assert plan.losses == (
         Loss(
             "file",
