@@ -20,6 +20,7 @@ from protocol.content import (
     MARKDOWN,
     MIMI_STATUS,
     TEXT_PLAIN,
+    TYPING,
     Content,
     Disposition,
     Expiration,
@@ -138,6 +139,11 @@ EXAMPLES: dict[str, Content] = {
             disposition=Disposition.UNSPECIFIED,
         ),
         extensions=by(ROMEO, failure=extensions.failure("window-closed", "The reply window has closed.")),
+    ),
+    "typing": Content(
+        salt(16),
+        SinglePart(TYPING, cbor.encode({"active": True}), disposition=Disposition.UNSPECIFIED),
+        extensions=by(ROMEO, sender_name="Romeo"),
     ),
 }
 
