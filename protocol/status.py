@@ -45,6 +45,17 @@ class Status(IntEnum):
     ERROR = 6
 
 
+ORDER: Final = (
+    Status.UNREAD,
+    Status.DELIVERED,
+    Status.READ,
+    Status.HIDDEN,
+    Status.EXPIRED,
+    Status.DELETED,
+    Status.ERROR,
+)
+"""The statuses in the order in which a message may come to them; their numbers have another."""
+
 Report: TypeAlias = list[tuple[bytes, int]]
 """Message ids and their statuses, in the order of the report; a status that is known is a ``Status``."""
 
@@ -94,11 +105,12 @@ def latest(report: Iterable[tuple[bytes, int]]) -> dict[bytes, int]:
 def advance(old: int, new: int) -> Status:
     """Return the status of a message that had ``old`` and is now reported as ``new``: it never moves back.
 
-    ``ERROR`` is final. It may follow ``UNREAD`` only: what was delivered or read cannot fail any more. A status that
+    The way is that of ``ORDER``: what is hidden may still expire or be deleted, what is deleted is gone. ``ERROR`` is
+    final. It may follow ``UNREAD`` only: what was delivered or read cannot fail any more. A status that
     nobody here knows changes nothing (and ``old``, if it is unknown, counts as ``UNREAD``).
     """
     before = _KNOWN.get(old, Status.UNREAD)
     after = _KNOWN.get(new, before)
     if before is Status.ERROR or (after is Status.ERROR and before is not Status.UNREAD):
         return before
-    return max(before, after)
+    return max(before, after, key=ORDER.index)

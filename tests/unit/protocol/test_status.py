@@ -77,6 +77,9 @@ def test_a_report_must_be_deterministic_cbor() -> None:
         (Status.EXPIRED, Status.DELETED, Status.DELETED),
         (Status.DELETED, Status.DELIVERED, Status.DELETED),  # the draft's own example of nonsense
         (Status.HIDDEN, Status.READ, Status.HIDDEN),
+        (Status.HIDDEN, Status.DELETED, Status.DELETED),  # archived first, then thrown away
+        (Status.HIDDEN, Status.EXPIRED, Status.EXPIRED),
+        (Status.DELETED, Status.HIDDEN, Status.DELETED),  # what is gone cannot be archived
         (Status.UNREAD, Status.ERROR, Status.ERROR),
         (Status.DELIVERED, Status.ERROR, Status.DELIVERED),
         (Status.HIDDEN, Status.ERROR, Status.HIDDEN),
