@@ -358,7 +358,7 @@ class Form(Commerce, frozen=True):
     media: Media | None = None
     token: OptionalId = ""
     screen: OptionalId = ""
-    data: Annotated[dict[Id, Text], Meta(max_length=64)] = field(default_factory=dict)
+    data: Annotated[dict[Id, OptionalBody], Meta(max_length=64)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len({field.name for field in self.fields}) != len(self.fields):
