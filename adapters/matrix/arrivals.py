@@ -148,7 +148,7 @@ class Arrivals:
                 conversation=conversation,
                 sender=await self._people.profile(sender),
                 message=message,
-                sent_at=at if isinstance(at, int) and 0 <= at < 1 << 53 else None,
+                sent_at=at if type(at) is int and 0 <= at < 1 << 53 else None,
                 acknowledge=self._resolves(answer),
             )
             self.queue.put_nowait(inbound)

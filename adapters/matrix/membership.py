@@ -48,12 +48,12 @@ class Membership:
         if not self._names.owns(user):
             if membership == "join":
                 self._people.learn(user, content)
-            if membership in {"join", "leave", "ban"}:
+            if membership in ("join", "leave", "ban"):
                 await self._directs.present(room_id, user, here=membership == "join")
         elif membership == "invite":
             if not self._names.owns(sender):
                 return await self._invited(room_id, user, sender)
-        elif membership in {"join", "leave", "ban"}:
+        elif membership in ("join", "leave", "ban"):
             self._groups.note(room_id, user, here=membership == "join")
             if membership != "join" and user == self._names.bot_id:
                 self._groups.expelled(room_id)

@@ -25,7 +25,7 @@ MATRIX_TO: Final = "https://matrix.to/#/"
 _NETWORK_SAFE: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
 _ID_SAFE: Final = _NETWORK_SAFE | frozenset(b"-._")
 _ESCAPE: Final = re.compile(rb"=([0-9a-f]{2})")
-_USER_ID: Final = re.compile(r"@[^:\s\x00-\x1f\x7f]+:[A-Za-z0-9.\-:\[\]]+")
+_USER_ID: Final = re.compile(r"@[^:\s\x00-\x1f\x7f\ud800-\udfff]+:[A-Za-z0-9.\-:\[\]]+")
 
 
 def escape(text: str, safe: frozenset[int] = _ID_SAFE) -> str:

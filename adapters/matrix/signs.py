@@ -8,7 +8,7 @@ from typing import Final
 from adapters.contract import Conversation, Receipt, TypingNotice
 from adapters.matrix import codec
 from adapters.matrix.client import Json
-from adapters.matrix.names import Names
+from adapters.matrix.names import Names, is_user_id
 from adapters.matrix.people import People
 from protocol.status import Status
 
@@ -66,4 +66,4 @@ class Signs:
             )
 
     def _is_other(self, user: object) -> bool:
-        return isinstance(user, str) and not self._names.owns(user)
+        return isinstance(user, str) and is_user_id(user) and not self._names.owns(user)
