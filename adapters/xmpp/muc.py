@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from xml.etree.ElementTree import Element
 
 import structlog
@@ -18,7 +18,7 @@ import structlog
 from adapters.contract import Store
 from adapters.xmpp import bounces, codec, disco, names, xml
 from adapters.xmpp.archive import Archive
-from adapters.xmpp.errors import LinkLost, StanzaError, StanzaRefused
+from adapters.xmpp.errors import LinkLost, NameRefused, StanzaError, StanzaRefused
 from adapters.xmpp.link import Link
 
 ENTER_SECONDS = 20.0
@@ -174,11 +174,10 @@ class RoomSession:
             self._own_presence(us, nick, kind, codes)
         if us == self.listener:
             item = stanza.find(f"{{{xml.MUC_USER}}}x/{{{xml.MUC_USER}}}item")
-            jid = item.get("jid") if item is not None else None
-            if kind == "unavailable" or not jid:
-                self.real.pop(nick, None)
-            else:
-                self.real[nick] = names.bare(jid)
+            self.real.pop(nick, None)
+            if kind != "unavailable" and item is not None:
+                with suppress(NameRefused):  # the room hides who it is, or what it says is nobody
+                    self.real[nick] = names.bare(item.get("jid", ""))
 
     def _own_presence(self, us: str, nick: str, kind: str | None, codes: set[str | None]) -> None:
         joining = self._joining.get(us)

@@ -77,6 +77,18 @@ async def test_our_own_message_is_found_behind_a_borrowed_mark() -> None:
     assert await room.find("key", 0) == ("n0", "Romeo")
 
 
+def test_an_occupant_whose_jid_is_nobody_has_none() -> None:
+    room, _, _ = session()
+    shown = f"<presence xmlns='jabber:client' from='{ROOM}/Juliet' to='{room.listener}'><x xmlns='{xml.MUC_USER}'>"
+    for jid, known in (
+        ("juliet@xmpp.test/a", "juliet@xmpp.test"),
+        ("@", None),
+        ("juliet@xmpp.test/b", "juliet@xmpp.test"),
+    ):
+        room.presence(ET.fromstring(f"{shown}<item jid='{jid}'/></x></presence>"))
+        assert room.real.get("Juliet") == known
+
+
 def test_a_message_that_the_room_gave_an_absurd_id_is_left_out() -> None:
     room, heard, _ = session()
     number = f"<stanza-id xmlns='urn:xmpp:sid:0' by='{ROOM}' id='{'9' * (codec.MAX_ID + 1)}'/>"
