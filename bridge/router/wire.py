@@ -82,7 +82,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.msgpack.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"not a {kind.__name__}: {error}") from error
+        raise BadRequest(f"not a {getattr(kind, '__name__', kind)}: {error}") from error  # a union has no name
 
 
 def frame(batch: Sequence[Notification] | None) -> bytes:

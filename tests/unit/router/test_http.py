@@ -146,6 +146,13 @@ async def test_text_that_is_not_utf_8_is_a_bad_request(site: Site) -> None:
         assert json.loads(await response.read())["code"] == BadRequest.code
 
 
+@pytest.mark.parametrize("kind", [wire.TargetRequest, list[Accepted | Refusal], wire.Material | Refusal, int])
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x8c", b"\xa1\xff", b"\x91" * 5_000])
+def test_what_is_none_of_a_kind_is_refused_in_words(kind: type[object], body: bytes) -> None:
+    with pytest.raises(BadRequest, match="not a "):
+        wire.decode(body, kind)
+
+
 async def test_one_endpoints_token_does_not_make_it_another(site: Site) -> None:
     await open_room(site.client("xmpp"), "matrix")
     impostor = site.client("matrix", token="token of shop")
