@@ -41,12 +41,13 @@ class Setter(StrEnum):
 
 
 class Extension(Struct, frozen=True):
-    """One row of the table: ``accepts`` says whether a value has the right shape."""
+    """One row of the table: ``value`` says in words which values ``accepts`` takes."""
 
     key: int | str
     name: str
     setter: Setter
     meaning: str
+    value: str
     accepts: Callable[[Any], bool]
 
     def of(self, extensions: Extensions) -> Any:  # noqa: ANN401 - each extension has a type of its own
@@ -103,22 +104,47 @@ _FRACTIONS: Final[Mapping[object, int]] = {-3: 10**3, -6: 10**6, -9: 10**9}
 _REASON: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _NETWORK: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
-SENDER_URI: Final = Extension(1, "senderUri", Setter.ENDPOINT, "the URI of who speaks", _text(MAX_URI_OCTETS))
-ROOM_URI: Final = Extension(2, "roomUri", Setter.ENDPOINT, "the URI of the room it is said in", _text(MAX_URI_OCTETS))
+SENDER_URI: Final = Extension(
+    1, "senderUri", Setter.ENDPOINT, "the URI of who speaks", "text, 1 to 65,535 octets", _text(MAX_URI_OCTETS)
+)
+ROOM_URI: Final = Extension(
+    2,
+    "roomUri",
+    Setter.ENDPOINT,
+    "the URI of the room it is said in",
+    "text, 1 to 65,535 octets",
+    _text(MAX_URI_OCTETS),
+)
 SENDER_TIMESTAMP: Final = Extension(
-    3, "senderTimestamp", Setter.ENDPOINT, "when the sender's network says it was sent", _timestamp
+    3,
+    "senderTimestamp",
+    Setter.ENDPOINT,
+    "when the sender's network says it was sent",
+    "a map: 1 to seconds since 1970 and, perhaps, one of -3, -6, -9 to the milli-, micro- or nanoseconds after them",
+    _timestamp,
 )
 EXTERNAL_MESSAGE_ID: Final = Extension(
-    4, "externalMessageId", Setter.ENDPOINT, "the id it has on the sender's network, and whose id that is", _external_id
+    4,
+    "externalMessageId",
+    Setter.ENDPOINT,
+    "the id it has on the sender's network, and whose id that is",
+    "an array: bytes, and a URI (tag 32), a domain (text) or an enterprise number",
+    _external_id,
 )
 SENDER_NAME: Final = Extension(
-    "rialto.sender-name", "sender name", Setter.ENDPOINT, "the name to show for who speaks", _text(MAX_NAME_OCTETS)
+    "rialto.sender-name",
+    "sender name",
+    Setter.ENDPOINT,
+    "the name to show for who speaks",
+    "text, 1 to 1,024 octets",
+    _text(MAX_NAME_OCTETS),
 )
 SENDER_AVATAR: Final = Extension(
     "rialto.sender-avatar",
     "sender avatar",
     Setter.ENDPOINT,
     "a reference to the picture to show for who speaks",
+    "text, 1 to 4,096 octets",
     _text(MAX_REFERENCE_OCTETS),
 )
 FORWARDED: Final = Extension(
@@ -126,6 +152,7 @@ FORWARDED: Final = Extension(
     "forwarded",
     Setter.ADAPTER,
     "how often, at least, it was forwarded",
+    "an integer, 1 to 2^31",
     lambda value: _number(value, 1, 1 << 31),
 )
 ORIGIN_NETWORK: Final = Extension(
@@ -133,6 +160,7 @@ ORIGIN_NETWORK: Final = Extension(
     "origin network",
     Setter.ENDPOINT,
     "the network it was first said on",
+    "text: 1 to 32 of a-z, 0-9 and, not first, -",
     lambda value: isinstance(value, str) and _NETWORK.fullmatch(value) is not None,
 )
 FAILURE: Final = Extension(
@@ -140,6 +168,7 @@ FAILURE: Final = Extension(
     "failure",
     Setter.ENDPOINT,
     "why the messages of a status report ended in error: a stable word, and a text for people",
+    "a map: reason to 1 to 64 of a-z, 0-9 and -, a letter first; text to text, up to 4,096 octets",
     _failure,
 )
 

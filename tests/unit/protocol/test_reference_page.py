@@ -224,7 +224,7 @@ def test_the_page_shows_every_example_as_the_code_encodes_it() -> None:
 @pytest.mark.parametrize("row", extensions.TABLE.values(), ids=lambda row: row.name)
 def test_the_page_lists_every_extension(row: extensions.Extension) -> None:
     key = f"`{row.key}`" if isinstance(row.key, str) else str(row.key)
-    assert f"| {key} | {row.name} | {row.setter} | {row.meaning} |" in PAGE.read_text()
+    assert f"| {key} | {row.name} | {row.setter} | {row.meaning} | {row.value} |" in PAGE.read_text()
 
 
 def test_the_page_lists_every_refusal() -> None:
