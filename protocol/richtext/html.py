@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from html.parser import HTMLParser
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final, TypeAlias
 
 import nh3
@@ -59,6 +59,8 @@ _TAGS: Final = set(_CONTAINERS | _BREAKING | _INLINE | {"br", "hr", "img", "thea
 _UNSAID: Final = {"script", "style", "title", "mx-reply"}
 _MAX_OPEN: Final = 32
 """How many elements may be open at once; the ones inside are read as if their tags were not there."""
+_MAX_TAGS: Final = 5_000
+"""How many elements may be begun at all; a parser of HTML takes time with the square of how deep they lie."""
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -75,7 +77,7 @@ def read(html: str) -> Tree:
 def sanitise(html: str) -> str:
     """Return ``html`` with harmless elements and links only, every element closed."""
     return nh3.clean(
-        html,
+        _bounded(html),
         tags=_TAGS,
         clean_content_tags=_UNSAID,
         attributes={"a": {"href"}, "code": {"class"}, "ol": {"start"}, "img": {"alt"}, "span": {"style"}},
@@ -83,6 +85,18 @@ def sanitise(html: str) -> str:
         url_schemes=set(LINK_SCHEMES),
         link_rel=None,
     )
+
+
+_START = re.compile(r"<[A-Za-z]")
+_ANY_TAG = re.compile(r"<[A-Za-z/!?][^<>]*>?")
+
+
+def _bounded(html: str) -> str:
+    """Return ``html`` without the tags after the first few thousand; their text stays."""
+    too_many = next(islice(_START.finditer(html), _MAX_TAGS, None), None)
+    if too_many is None:
+        return html
+    return html[: too_many.start()] + _ANY_TAG.sub(" ", html[too_many.start() :])
 
 
 _Row: TypeAlias = tuple[Spans, ...]
@@ -204,7 +218,8 @@ def _close(element: _Element, parent: _Element) -> None:
         case "th" | "td" if parent.tag == "tr":
             parent.cells.append(element.line)
         case "tr" if parent.tag == "table":
-            parent.rows.append(tuple(element.cells))
+            beside = (element.line,) if element.blocks else ()  # of cells that are too deep
+            parent.rows.append((*element.cells, *beside))
         case "table":
             parent.blocks += [*element.blocks, Table(tuple(element.rows))]
         case tag if tag in _HEADINGS:
