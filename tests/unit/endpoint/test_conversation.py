@@ -10,7 +10,8 @@ import pytest
 from adapters.contract import Delivery, Direct, Message, Sent
 from bridge.endpoint.sealing import Sealer
 from bridge.endpoint.sql_ledger import SqlLedger
-from protocol.content import Disposition, NullPart, text
+from protocol import extensions
+from protocol.content import Disposition, Expiration, NullPart, text
 from protocol.status import Status
 from tests.unit.endpoint.fake_adapter import FakeAdapter
 from tests.unit.endpoint.house import House, until
@@ -211,6 +212,24 @@ async def test_nobody_there_is_said_at_once(house: House, here: Direct) -> None:
         "m3": "invalid",
         "m4": "invalid",
     }
+
+
+async def test_an_adapter_that_says_what_only_the_bridge_may_say_is_refused(house: House, here: Direct) -> None:
+    """Each extension that is the endpoint's to set, and an expiry that every receiver would call nonsense."""
+    await house.start()
+    sea, sky = house.networks["sea"], house.networks["sky"]
+    theirs = [row for row in extensions.TABLE.values() if row.setter is extensions.Setter.ENDPOINT]
+    lies: dict[int | str, object] = {3: extensions.timestamp(0), 4: extensions.external_id("m", "mimi://a.example/u/b")}
+    lies[extensions.FAILURE.key] = extensions.failure("a", "b")
+    for number, row in enumerate(theirs):
+        said = {row.key: lies.get(row.key, "sky")}
+        sea.say(here, Message(text("a lie"), extensions=said), f"m{number}")
+    sea.say(here, Message(text("long ago"), expires=Expiration(relative=False, time=1)), "expired")
+    sea.say(here, Message(text("true"), extensions={extensions.FORWARDED.key: 2}), "true")
+    await until(lambda: sky.taken)
+    assert sky.texts() == ["true"]
+    assert {refused.reason for refused in sea.refused.values()} == {"invalid"}
+    assert len(sea.refused) == len(theirs) + 1
 
 
 async def test_a_restart_goes_on_where_it_stopped(house: House, here: Direct, there: Direct) -> None:
