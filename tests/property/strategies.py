@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 from protocol import cbor
 from protocol.content import (
@@ -79,6 +79,16 @@ def cbor_values(depth: int = 5) -> SearchStrategy[Any]:
             | st.builds(cbor.Tag, st.integers(4, (1 << 64) - 1), inner)
         )
     return values
+
+
+@st.composite
+def damaged(draw: DrawFn, encodings: SearchStrategy[bytes]) -> bytes:
+    """An encoding with some octets replaced, inserted or removed."""
+    octets = bytearray(draw(encodings))
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(octets)))
+        octets[start : start + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
+    return bytes(octets)
 
 
 # --- content ----------------------------------------------------------------------------------------------------------
