@@ -172,7 +172,7 @@ def _end(text: str, at: int, room: _Room, shown: Callable[[int, int], Tree]) -> 
                 return end
             budget = length // 2 if tried else length * room.limit // written
             tried = True
-        cut = splitting.first(text[at:end], budget, room.unit) if budget else 0
+        cut = splitting.first(text[at:end], budget, room.unit)
         if not cut:
             return 0
         end = at + cut

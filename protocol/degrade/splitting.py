@@ -38,8 +38,7 @@ def split(text: str, limit: int | None, unit: Unit) -> Iterator[str]:
 
 def first(text: str, limit: int, unit: Unit) -> int:
     """Return where the first piece of ``text``, which is too long, ends; 0 if not even one code point fits."""
-    room = _longest(text, limit, unit)
-    return _cut(text, room) if room else 0
+    return _cut(text, _longest(text, limit, unit))
 
 
 def shorten(text: str, limit: int | None, unit: Unit = Unit.CODE_POINTS) -> str:

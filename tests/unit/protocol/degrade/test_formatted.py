@@ -6,11 +6,11 @@ import pytest
 
 from protocol import degrade
 from protocol.capabilities import Level, Unit
-from protocol.content import MARKDOWN, text
+from protocol.content import MARKDOWN, Semantics, text
 from protocol.degrade import Loss
 from protocol.degrade.formatted import pieces
 from protocol.richtext import markdown
-from tests.unit.protocol.degrade.scene import RICH, content, parts, with_limit
+from tests.unit.protocol.degrade.scene import CAT, RICH, content, parts, several, with_limit
 
 
 def cut(said, limit, unit=Unit.CODE_POINTS):
@@ -28,7 +28,13 @@ def cut(said, limit, unit=Unit.CODE_POINTS):
         ("[a b](https://e.org)", 18, ["[a](https://e.org)", "[b](https://e.org)"]),
         ("```py\na\n  b\nc\n```", 15, ["```py\na\n  b\n```", "```py\nc\n```"]),
         ("```\n  aaaa bbbb\n```", 15, ["```\n  aaaa \n```", "```\nbbbb\n```"]),
+        ("**a** b _c_ d", 9, ["**a** b", "_c_ d"]),
+        ("- a\n- b", 6, ["- a", "- b"]),
         ("- a\n- b\n- c", 7, ["- a\n- b", "- c"]),
+        ("- a\n- b\n- c", 10, ["- a\n- b", "- c"]),
+        ("- a\n- b\n- c\n- d", 11, ["- a\n- b\n- c", "- d"]),
+        ("100. ab\n101. c", 9, ["100. ab", "101. c"]),
+        ("- [x] a b\n- [ ] c", 7, ["- [x] a", "b", "- [ ] c"]),
         ("8. a\n9. b\n10. c", 9, ["8. a\n9. b", "10. c"]),
         ("- [x] a\n- [ ] b", 7, ["- [x] a", "- [ ] b"]),
         ("> a\n>\n> b\n>\n> c", 9, ["> a\n>\n> b", "> c"]),
@@ -65,12 +71,20 @@ def test_the_pieces_of_a_plan_are_formatted_and_what_wears_off_is_said():
     code = degrade.plan(content(text("```py\na\nb\n```", MARKDOWN)), with_limit(12, RICH))
     assert parts(code) == [text("```py\na\n```", MARKDOWN), text("```py\nb\n```", MARKDOWN)]
     assert code.losses == (Loss("text", Level.PARTIAL, "it is sent in 2 messages"),)
-    table = degrade.plan(content(text("| a |\n|---|\n| b |", MARKDOWN)), with_limit(2, RICH))
-    assert parts(table) == [text("a"), text("b")]
-    assert table.losses == (
+    bold = degrade.plan(content(text("**abc**", MARKDOWN)), with_limit(2, RICH))
+    assert parts(bold) == [text("ab"), text("c")]
+    assert bold.losses == (
         Loss("text", Level.PARTIAL, "it is sent in 2 messages"),
-        Loss("table", Level.UNSUPPORTED, "table sent as plain words, which had to be cut"),
+        Loss("bold", Level.UNSUPPORTED, "bold sent as plain words, which had to be cut"),
     )
+
+
+def test_what_wears_off_is_said_of_a_caption_too():
+    table = text("| a |\n|---|\n| b |", MARKDOWN)
+    said = several(CAT, table, semantics=Semantics.SINGLE_UNIT)
+    plan = degrade.plan(content(said), with_limit(2, RICH))
+    assert parts(plan) == [CAT, text("a"), text("b")]
+    assert [loss.what for loss in plan.losses] == ["text", "table"]
 
 
 def test_ten_thousand_short_blocks_take_no_longer_than_their_length(monkeypatch):
