@@ -10,7 +10,8 @@ from adapters.contract import Conversation, Direct, Group, Profile
 from bridge.endpoint.settings import Person, PlumbedRoom
 from bridge.router.contract import Router
 from protocol import uri
-from protocol.uri import Address
+from protocol.address import address as in_one_spelling
+from protocol.uri import Address, UriError
 
 _REMEMBERED = 10_000
 _FRESH_MS = 600_000  # how long "this endpoint speaks for that person" is believed
@@ -21,6 +22,12 @@ def direct_room(domain: str, one: Address, other: Address) -> str:
     uris = sorted((uri.user_uri(domain, one), uri.user_uri(domain, other)))
     digest = hashlib.sha256("\n".join(uris).encode()).digest()
     return uri.room_uri(domain, base64.b32encode(digest).decode()[:26].lower())
+
+
+def _check_spelling(address: Address) -> None:
+    spelt = in_one_spelling(address.network, address.id)
+    if spelt != address:
+        raise UriError(f"{str(address)[:200]!r} is written {str(spelt)[:200]!r}")
 
 
 class Directory:
@@ -45,21 +52,28 @@ class Directory:
         self._endpoints: dict[str, tuple[int, str]] = {}
 
     def user(self, address: Address) -> str:
-        """Return the URI of the person at ``address``. Raises ``UriError`` if the address can have none."""
+        """Return the URI of the person at ``address``.
+
+        Raises ``UriError`` if the address can have none, or is spelt in another way than its network's one: a person
+        must not be two.
+        """
         known = self._users.get(address)
         if known is None:
+            _check_spelling(address)
             if len(self._users) > _REMEMBERED:
                 self._users.clear()
             known = self._users[address] = uri.user_uri(self.domain, address)
         return known
 
     def address(self, user: str) -> Address:
-        """Return the address that a user URI of this domain stands for. Raises ``UriError``."""
+        """Return the address that a user URI of this domain stands for. Raises ``UriError`` as ``user`` does."""
         known = self._addresses.get(user)
         if known is None:
             if len(self._addresses) > _REMEMBERED:
                 self._addresses.clear()
-            known = self._addresses[user] = uri.address_of(user, self.domain)
+            known = uri.address_of(user, self.domain)
+            _check_spelling(known)
+            self._addresses[user] = known
         return known
 
     def profile(self, address: Address, name: str = "", avatar: str = "") -> Profile:
