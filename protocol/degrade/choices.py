@@ -7,23 +7,23 @@ import unicodedata
 
 from protocol.commerce import Choice, Commerce, Option, options_of
 
-_NUMBER = re.compile(r"[(\[#]?([0-9]{1,3})[.):\]]?")
+_NUMBER = re.compile(r"[(\[#]?(\d{1,3})[.):\]]?")
 _KEYCAP = "\ufe0f\u20e3"
 
 
 def match_option(answer: str, request: Commerce) -> Choice | None:
     """Return the choice that ``answer`` makes among what ``request`` offers, or None if it is none.
 
-    An answer is the number under which an option was shown ("2", "2.", "(2)", the keycap emoji), its title or its id;
-    case and blanks do not count. A title that is itself a number wins over the numbering, and a title that two
-    options share means neither.
+    An answer is the number under which an option was shown ("2", "2.", "(2)", "②", the keycap emoji, the digits of any
+    script), its title or its id; case and blanks do not count. A title that is itself a number wins over the numbering,
+    and a title that two options share means neither.
     """
     options = options_of(request)
     said = _folded(answer)
     if not said:
         return None
     named = [option for option in options if said in (_folded(option.title), _folded(option.id))]
-    if not named and (found := _NUMBER.fullmatch(answer.strip().rstrip(_KEYCAP))):
+    if not named and (found := _NUMBER.fullmatch(_upright(answer).strip().rstrip(_KEYCAP))):
         number = int(found[1])
         named = list(options[number - 1 : number])
     return _choice(named[0]) if len(named) == 1 else None
@@ -31,6 +31,14 @@ def match_option(answer: str, request: Commerce) -> Choice | None:
 
 def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _upright(text: str) -> str:
+    """Return ``text`` with plain characters for wide and circled ones; a power (``²``) is no number of an option."""
+    return "".join(
+        char if unicodedata.decomposition(char).startswith("<super>") else unicodedata.normalize("NFKC", char)
+        for char in text
+    )
 
 
 def _choice(option: Option) -> Choice:

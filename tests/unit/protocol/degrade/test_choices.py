@@ -9,7 +9,26 @@ from protocol.commerce import Option, QuickReplies
 from tests.unit.protocol.degrade.scene import COLOURS
 
 
-@pytest.mark.parametrize("answer", ["2", " 2. ", "(2)", "#2", "2️⃣", "blue", " BLUE ", "B", "\uff22\uff4c\uff55\uff45"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "2",
+        " 2. ",
+        "(2)",
+        "#2",
+        "2️⃣",
+        "\uff12",
+        "\uff08\uff12\uff09",
+        "②",
+        "⑵",
+        "⒉",
+        "\u0662",
+        "blue",
+        " BLUE ",
+        "B",
+        "\uff22\uff4c\uff55\uff45",
+    ],
+)
 def test_an_answer_may_be_a_number_a_title_or_an_id(answer):
     assert degrade.match_option(answer, COLOURS).id == "B"
 
