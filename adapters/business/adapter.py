@@ -17,7 +17,7 @@ from adapters.business import codec, wamid
 from adapters.business.api import Api
 from adapters.business.config import BusinessConfig, Number, Subscriber
 from adapters.business.errors import BusinessError, MediaRefused, failure
-from adapters.business.files import ANYTHING, File, bare
+from adapters.business.files import ANYTHING, MAX_CAPTION, File, bare
 from adapters.business.identity import Identities
 from adapters.business.inbox import Inbox
 from adapters.business.links import Links
@@ -52,7 +52,7 @@ _STATUSES: Mapping[Status, tuple[str, ...]] = {
 }
 
 _TOLD: Mapping[wamid.Kind, frozenset[str]] = {
-    wamid.Kind.BUSINESS: frozenset({"sent", "delivered", "read", "failed"}),
+    **dict.fromkeys(wamid.BY_BUSINESS, frozenset({"sent", "delivered", "read", "failed"})),
     wamid.Kind.BUSINESS_REACTION: frozenset({"sent", "failed"}),
 }
 
@@ -116,18 +116,23 @@ class Business:
         del conversation
         modern = Level.UNSUPPORTED if self._config.subscriber is Subscriber.CLASSIC else Level.FULL
         size = self._config.limits.media_bytes
-        file = FileRule(max_size=size, caption=Level.FULL, max_caption=codec.MAX_CAPTION)
+        file = FileRule(max_size=size, caption=Level.FULL, max_caption=MAX_CAPTION)
         said = {Feature.REPLY: Level.FULL, Feature.REACTION: Level.FULL}
         marks = {Feature.DELIVERED: Level.FULL, Feature.READ: Level.FULL}
         return Capabilities(
             leg=LegClass.OPERATOR,
             send=Way(
-                features=said | marks | {Feature.EDIT: modern, Feature.DELETE: modern},
+                features=said
+                | marks
+                | {Feature.EDIT: modern, Feature.DELETE: modern}
+                | dict.fromkeys(codec.IS_TOLD, Level.FULL),
                 formatting=codec.FORMATTING,
                 files={"audio/*": FileRule(max_size=size), "*/*": file},
             ),
             receive=Way(
-                features=said | {Feature.READ: Level.FULL, Feature.TYPING: Level.FULL},
+                features=said
+                | {Feature.READ: Level.FULL, Feature.TYPING: Level.FULL}
+                | dict.fromkeys(codec.SAYS, Level.FULL),
                 formatting=codec.FORMATTING,
                 files={"audio/*": FileRule(max_size=size), "*/*": file},
             ),

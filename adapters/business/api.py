@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import structlog
 from aiohttp import hdrs, web
 
-from adapters.business import codec
+from adapters.business import codec, templates
 from adapters.business.config import BusinessConfig, Number
 from adapters.business.errors import (
     BadParameter,
@@ -97,7 +97,7 @@ class Api:
     async def messages(self, request: web.Request) -> web.StreamResponse:
         """``POST /{phone}/messages``: say something, or mark as read."""
         number = self._number(request)
-        command = codec.command(await self._body(request))
+        command = codec.command(await self._body(request), self._config.templates)
         if isinstance(command, codec.Send):
             return web.json_response(await self._posting.send(number, command))
         await self._posting.mark_read(number, command)
@@ -160,15 +160,19 @@ class Api:
         return web.json_response({"data": [_only(request, self._describe(each)) for each in self._config.numbers]})
 
     async def templates(self, request: web.Request) -> web.StreamResponse:
-        """``GET /{waba}/message_templates``: there are none."""
+        """``GET /{waba}/message_templates``: those of the configuration, which may be asked for by name or language."""
         self._node(request, self._config.waba_id)
+        wanted = {key: request.query[key] for key in ("name", "language") if request.query.get(key)}
+        found = [
+            each for each in self._config.templates if all(getattr(each, key) == value for key, value in wanted.items())
+        ]
         summary = {
-            "total_count": 0,
-            "message_template_count": 0,
-            "message_template_limit": 0,
+            "total_count": len(found),
+            "message_template_count": len(self._config.templates),
+            "message_template_limit": len(self._config.templates),
             "are_translations_complete": True,
         }
-        return web.json_response({"data": [], "summary": summary})
+        return web.json_response({"data": list(map(templates.listed, found)), "summary": summary})
 
     async def debug_token(self, _: web.Request) -> web.StreamResponse:
         """``GET /debug_token``: what the token is good for."""

@@ -1,6 +1,7 @@
 """The JSON of the Cloud API and our messages, both ways. Pure: the same arguments always give the same bytes.
 
-``command`` reads what a program posts to ``/{phone_number_id}/messages``; ``to_message`` makes a message of it.
+``command`` reads what a program posts to ``/{phone_number_id}/messages``; ``to_message`` makes a message of it. What is
+more than words and files is read by ``interactive``, ``templates`` and ``structured``, and written by ``answers``.
 ``message_event`` and ``status_event`` write the body of one webhook: always one event in one body, because programs
 read the first and overlook the rest, and always ASCII, because some check the signature over a re-encoded body.
 """
@@ -9,18 +10,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from adapters.business import marks, wamid
-from adapters.business.config import Number, Subscriber
+from adapters.business import answers, interactive, marks, structured, templates, wamid
+from adapters.business.config import Number, Subscriber, Template
 from adapters.business.errors import BadParameter, InvalidParameter, MissingParameter, UnsupportedType
-from adapters.business.files import RULES, File, FileKind, kind_of
+from adapters.business.fields import Fields
+from adapters.business.files import RULES, File, FileKind, FileRef, kind_of, reference
 from adapters.business.identity import Person
+from adapters.business.structured import Structured
 from adapters.contract import Message
+from protocol import commerce
 from protocol.capabilities import Format, Level
 from protocol.content import (
     MARKDOWN,
@@ -35,11 +40,19 @@ from protocol.content import (
 )
 
 MAX_TEXT: Final = 4096
-MAX_CAPTION: Final = 1024
 MAX_OPAQUE: Final = 512
 FORMATTING: Final[Mapping[Format, Level]] = dict.fromkeys(marks.FORMATTING, Level.FULL)
 """Which kinds of formatting WhatsApp's marks can say."""
-_MAX_LINK: Final = 2048
+_SAID: Final[tuple[type[commerce.Commerce], ...]] = (
+    *interactive.CARRIED,
+    commerce.Location,
+    commerce.ContactCard,
+    commerce.Template,
+)
+SAYS: Final = frozenset(commerce.feature_of(kind) for kind in _SAID)
+"""What a program can say beside words and files."""
+IS_TOLD: Final = frozenset(commerce.feature_of(kind) for kind in answers.TOLD)
+"""What a program is told beside words and files."""
 _MAX_EMOJI: Final = 64
 
 
@@ -50,16 +63,6 @@ class Text(Struct, frozen=True):
     """Words, with WhatsApp's marks."""
 
     body: str
-
-
-class FileRef(Struct, frozen=True):
-    """A file by the ``id`` of an upload or by ``link``; exactly one of the two is there."""
-
-    kind: FileKind
-    id: str = ""
-    link: str = ""
-    caption: str = ""
-    filename: str = ""
 
 
 class Reaction(Struct, frozen=True):
@@ -73,9 +76,29 @@ class Send(Struct, frozen=True):
     """Say something to the person whom the program calls ``to``; ``opaque`` comes back with every status."""
 
     to: str
-    what: Text | FileRef | Reaction
+    what: Text | FileRef | Reaction | Structured
     answers: str | None = None
     opaque: str = ""
+
+    @property
+    def file(self) -> FileRef | None:
+        """The file that it names."""
+        if isinstance(self.what, Structured):
+            return self.what.file
+        return self.what if isinstance(self.what, FileRef) else None
+
+    @property
+    def kind(self) -> wamid.Kind:
+        """What its id says of it."""
+        if not isinstance(self.what, Structured):
+            return wamid.Kind.BUSINESS
+        match self.what.parts[0]:
+            case commerce.Menu():
+                return wamid.Kind.BUSINESS_LIST
+            case commerce.Template():
+                return wamid.Kind.BUSINESS_TEMPLATE
+            case _:
+                return wamid.Kind.BUSINESS
 
 
 class MarkRead(Struct, frozen=True):
@@ -88,28 +111,40 @@ class MarkRead(Struct, frozen=True):
 Command: TypeAlias = Send | MarkRead
 
 
-def command(body: bytes) -> Command:
+def command(body: bytes, known: Sequence[Template] = ()) -> Command:
     """Read what was posted to ``/messages``. Raises a ``BusinessError`` that says what is wrong and where.
 
-    ``recipient_type`` is passed over: pywa takes every name that is neither a number nor a BSUID, so a JID too, for a
-    group's.
+    ``known`` are the templates that there are. ``recipient_type`` is passed over: pywa takes every name that is neither
+    a number nor a BSUID, so a JID too, for a group's.
     """
-    request = read_object(body)
-    if request.get("messaging_product") != "whatsapp":
+    request = Fields(read_object(body))
+    if request.items().get("messaging_product") != "whatsapp":
         raise BadParameter("messaging_product: must be 'whatsapp'")
-    if "status" in request:
+    if "status" in request.items():
         return _mark_read(request)
-    kind = _string(request, "type", default="text", limit=64)
+    return Send(
+        what=_what(request, known),
+        to=_recipient(request),
+        answers=_answered(request),
+        opaque=request.text("biz_opaque_callback_data", MAX_OPAQUE, ""),
+    )
+
+
+def _what(request: Fields, known: Sequence[Template]) -> Text | FileRef | Reaction | Structured:
+    kind = request.text("type", 64, "text")
+    if kind == "contacts":
+        return structured.contacts(request)
+    if kind == "template":
+        return templates.read(request.object(kind), known)
     read = _READERS.get(kind)
     if read is None:
         raise UnsupportedType(f"type: this bridge does not carry '{kind}'")
-    context = _object(request, "context") if request.get("context") is not None else {}
-    return Send(
-        to=_recipient(request),
-        what=read(kind, _object(request, kind)),
-        answers=str(wamid.parse(_string(context, "message_id"))) if context else None,
-        opaque=_string(request, "biz_opaque_callback_data", default="", limit=MAX_OPAQUE),
-    )
+    return read(request.object(kind))
+
+
+def _answered(request: Fields) -> str | None:
+    context = request.maybe("context")
+    return str(wamid.parse(context.text("message_id", 512))) if context and context.items() else None
 
 
 def to_message(send: Send, file: File | None = None) -> Message:
@@ -120,19 +155,26 @@ def to_message(send: Send, file: File | None = None) -> Message:
     if isinstance(what, Reaction):
         reaction = text(what.emoji, disposition=Disposition.REACTION)
         return Message(part=reaction, in_reply_to=what.message_id)
-    if file is None:
-        raise InvalidParameter(f"{what.kind}: the file is missing")
-    external = ExternalPart(
-        disposition=Disposition.ATTACHMENT if what.kind is FileKind.DOCUMENT else Disposition.INLINE,
-        content_type=file.mime,
-        url=f"media:{file.id}",
-        size=file.size,
-        filename=what.filename or file.name,
-    )
+    if isinstance(what, Structured):
+        above = None if what.file is None else _attached(what.file, file)
+        return Message(part=structured.to_part(what, above), in_reply_to=send.answers)
+    external = _attached(what, file)
     if not what.caption:
         return Message(part=external, in_reply_to=send.answers)
     unit = MultiPart(semantics=Semantics.SINGLE_UNIT, parts=(external, marks.to_part(what.caption)))
     return Message(part=unit, in_reply_to=send.answers)
+
+
+def _attached(named: FileRef, file: File | None) -> ExternalPart:
+    if file is None:
+        raise InvalidParameter(f"{named.kind}: the file is missing")
+    return ExternalPart(
+        disposition=Disposition.ATTACHMENT if named.kind is FileKind.DOCUMENT else Disposition.INLINE,
+        content_type=file.mime,
+        url=f"media:{file.id}",
+        size=file.size,
+        filename=named.filename or file.name,
+    )
 
 
 def media_id(part: ExternalPart) -> str:
@@ -151,74 +193,39 @@ def read_object(body: bytes) -> dict[str, Any]:
     return decoded
 
 
-def _mark_read(request: Mapping[str, Any]) -> MarkRead:
-    if request["status"] != "read":
-        raise InvalidParameter("status: only 'read' can be said of a message")
-    name = str(wamid.parse(_string(request, "message_id")))
-    return MarkRead(name, typing=bool(request.get("typing_indicator")))
+def _mark_read(request: Fields) -> MarkRead:
+    request.one_of("status", "read")
+    name = str(wamid.parse(request.text("message_id", 512)))
+    return MarkRead(name, typing=bool(request.items().get("typing_indicator")))
 
 
-def _recipient(request: Mapping[str, Any]) -> str:
+def _recipient(request: Fields) -> str:
     for key in ("to", "recipient"):
-        value = request.get(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if value:
-            return _string(request, key, limit=3100)
+        if request.items().get(key):
+            return request.name(key, 3100)
     raise MissingParameter("to: or recipient, one of the two must be there")
 
 
-def _text(_: str, body: Mapping[str, Any]) -> Text:
-    return Text(_string(body, "body", limit=MAX_TEXT))
+def _text(body: Fields) -> Text:
+    return Text(body.text("body", MAX_TEXT))
 
 
-def _reaction(_: str, body: Mapping[str, Any]) -> Reaction:
-    target = str(wamid.parse(_string(body, "message_id")))
-    return Reaction(target, _string(body, "emoji", default="", limit=_MAX_EMOJI))
+def _reaction(body: Fields) -> Reaction:
+    target = str(wamid.parse(body.text("message_id", 512)))
+    return Reaction(target, body.text("emoji", _MAX_EMOJI, ""))
 
 
-def _file(kind: str, body: Mapping[str, Any]) -> FileRef:
-    file = FileRef(
-        kind=FileKind(kind),
-        id=_string(body, "id", default="", limit=64),
-        link=_string(body, "link", default="", limit=_MAX_LINK),
-        caption=_string(body, "caption", default="", limit=MAX_CAPTION),
-        filename=_string(body, "filename", default="", limit=240),
-    )
-    if bool(file.id) == bool(file.link):
-        raise MissingParameter(f"{kind}: either id or link must be there")
-    if file.caption and not RULES[file.kind].caption:
-        raise InvalidParameter(f"{kind}: has no caption")
-    return file
+def _location(body: Fields) -> Structured:
+    return Structured((structured.location(body),))
 
 
-_READERS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Text | FileRef | Reaction]]] = {
+_READERS: Final[Mapping[str, Callable[[Fields], Text | FileRef | Reaction | Structured]]] = {
     "text": _text,
     "reaction": _reaction,
-    **{str(kind): _file for kind in FileKind},
+    "location": _location,
+    "interactive": interactive.read,
+    **{str(kind): partial(reference, kind) for kind in FileKind},
 }
-
-
-def _object(request: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = request.get(key)
-    if value is None:
-        raise MissingParameter(f"{key}: is missing")
-    if not isinstance(value, dict):
-        raise InvalidParameter(f"{key}: is not an object")
-    return value
-
-
-def _string(body: Mapping[str, Any], key: str, *, default: str | None = None, limit: int = 512) -> str:
-    value = body.get(key)
-    if value is None or value == "":
-        if default is None:
-            raise MissingParameter(f"{key}: is missing")
-        return default
-    if not isinstance(value, str):
-        raise InvalidParameter(f"{key}: is not a string")
-    if len(value) > limit:
-        raise InvalidParameter(f"{key}: {len(value)} characters, where {limit} are allowed")
-    return value
 
 
 # --- to the program ---------------------------------------------------------------------------------------------------
@@ -312,7 +319,7 @@ def _content(line: Line, person: Person, message: Message, file: File | None) ->
         if reacted is None:
             raise UnsupportedType("a reaction to nothing that this network knows")
         return {"type": "reaction", "reaction": {"message_id": reacted, "emoji": part.text}}, reacted
-    said = _said(part, file)
+    said = _said(part, file, message.in_reply_to)
     if message.replaces is not None:
         said = {
             "type": "edit",
@@ -332,7 +339,9 @@ def _reacted(message: Message) -> str | None:
     return wamid.parse(message.in_reply_to).target or message.in_reply_to
 
 
-def _said(part: object, file: File | None) -> dict[str, Any]:
+def _said(part: object, file: File | None, answered: str | None) -> dict[str, Any]:
+    if isinstance(part, SinglePart) and commerce.is_commerce(part.content_type):
+        return answers.told(_read(part), answered)
     if isinstance(part, SinglePart):
         return {"type": "text", "text": {"body": _native(part)}}
     caption = ""
@@ -358,6 +367,13 @@ def _said(part: object, file: File | None) -> dict[str, Any]:
     return {"type": str(kind), str(kind): media}
 
 
+def _read(part: SinglePart) -> commerce.Commerce:
+    try:
+        return commerce.decode(part.content_type, part.content)
+    except commerce.CommerceError as error:
+        raise UnsupportedType(str(error)) from error
+
+
 def _native(part: SinglePart) -> str:
     if part.content_type in {TEXT_PLAIN, MARKDOWN}:
         return marks.from_part(part)
@@ -372,7 +388,7 @@ def _sender(line: Line, person: Person) -> dict[str, str]:
 
 def _author(line: Line, person: Person, message_id: str) -> dict[str, str]:
     """Who wrote the message that is quoted: the business or the person."""
-    if wamid.parse(message_id).kind is wamid.Kind.BUSINESS:
+    if wamid.parse(message_id).kind in wamid.BY_BUSINESS:
         return {"from": digits(line.number.display_phone_number)}
     return {key: value for key, value in _sender(line, person).items() if key == "from"}
 

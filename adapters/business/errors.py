@@ -15,6 +15,11 @@ Clients build their logic on ``error.code``, so every refusal has the number tha
     ├── UnsupportedType    131051              a message type this bridge does not carry
     ├── MediaDownload      131052              a file cannot be fetched
     ├── MediaRefused       131053              a file of the wrong type or size
+    ├── TemplateError
+    │   ├── ParameterCount     132000          more or fewer parameters than the template has places
+    │   ├── UnknownTemplate    132001 (404)    no template of that name in that language
+    │   ├── TemplateTooLong    132005          its text, with its parameters in it
+    │   └── ParameterFormat    132012          a parameter of a kind that the template has no place for
     ├── Unavailable        131016 (503)        not just now; nothing was accepted
     └── Unexplained        131000 (500)        a defect of ours
 """
@@ -154,6 +159,45 @@ class MediaRefused(BusinessError):
     code = "media-refused"
     number = 131053
     title = "Media upload error"
+
+
+class TemplateError(BusinessError):
+    """A message that was approved beforehand, but not like this."""
+
+    code = "template"
+
+
+class ParameterCount(TemplateError):
+    """A template is given more or fewer parameters than it has places for."""
+
+    code = "parameter-count"
+    number = 132000
+    title = "Number of parameters does not match the expected number of params"
+
+
+class UnknownTemplate(TemplateError):
+    """There is no template of that name in that language."""
+
+    code = "unknown-template"
+    number = 132001
+    status = 404
+    title = "Template name does not exist in the translation"
+
+
+class TemplateTooLong(TemplateError):
+    """With its parameters in it, the text of a template is too long."""
+
+    code = "template-too-long"
+    number = 132005
+    title = "Translated text too long"
+
+
+class ParameterFormat(TemplateError):
+    """A parameter is of a kind that the template has no place for."""
+
+    code = "parameter-format"
+    number = 132012
+    title = "Parameter format does not match format in the created template"
 
 
 class Unavailable(BusinessError):

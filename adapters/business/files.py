@@ -13,8 +13,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from adapters.business.errors import MediaRefused
+from adapters.business.errors import InvalidParameter, MediaRefused, MissingParameter
+from adapters.business.fields import Fields
 
+MAX_CAPTION: Final = 1024
+MAX_LINK: Final = 2048
 ANYTHING: Final = "application/octet-stream"
 """The type of a file of which nothing is known."""
 _MB: Final = 1 << 20
@@ -43,6 +46,16 @@ class File(Struct, frozen=True):
     name: str = ""
 
 
+class FileRef(Struct, frozen=True):
+    """A file by the ``id`` of an upload or by ``link``; exactly one of the two is there."""
+
+    kind: FileKind
+    id: str = ""
+    link: str = ""
+    caption: str = ""
+    filename: str = ""
+
+
 class Rule(Struct, frozen=True):
     """What one kind takes; without ``types``, anything."""
 
@@ -61,6 +74,22 @@ RULES: Final[Mapping[FileKind, Rule]] = {
     FileKind.STICKER: Rule(500 << 10, frozenset({"image/webp"})),
     FileKind.DOCUMENT: Rule(100 * _MB, caption=True),
 }
+
+
+def reference(kind: FileKind, given: Fields) -> FileRef:
+    """Read how a request names a file. Raises ``MissingParameter`` or ``InvalidParameter``."""
+    file = FileRef(
+        kind=kind,
+        id=given.text("id", 64, ""),
+        link=given.text("link", MAX_LINK, ""),
+        caption=given.text("caption", MAX_CAPTION, ""),
+        filename=given.text("filename", 240, ""),
+    )
+    if bool(file.id) == bool(file.link):
+        raise MissingParameter(f"{given.at()}: either id or link must be there")
+    if file.caption and not RULES[kind].caption:
+        raise InvalidParameter(f"{given.at('caption')}: {kind} has no caption")
+    return file
 
 
 def bare(mime: str) -> str:

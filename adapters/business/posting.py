@@ -12,7 +12,7 @@ from typing import Any, Final
 from adapters.business import codec, wamid
 from adapters.business.config import BusinessConfig, Number
 from adapters.business.errors import InvalidParameter
-from adapters.business.files import ANYTHING, RULES, File, bare, check
+from adapters.business.files import ANYTHING, RULES, File, FileRef, bare, check
 from adapters.business.identity import Identities, Person
 from adapters.business.inbox import Inbox
 from adapters.business.links import Links
@@ -62,8 +62,8 @@ class Posting:
         else:
             if send.answers is not None:
                 self._name(send.answers, person)
-            said = _new_id(person)
-            file = await self._file(number, send.what) if isinstance(send.what, codec.FileRef) else None
+            said = _new_id(person, send.kind)
+            file = await self._file(number, send.file) if send.file is not None else None
             await self._say(number, person, said, codec.to_message(send, file), send.opaque)
         return codec.answer(line, person, send.to, said)
 
@@ -144,7 +144,7 @@ class Posting:
                 await self._store.put(key, said.encode())
         return said
 
-    async def _file(self, number: Number, ref: codec.FileRef) -> File:
+    async def _file(self, number: Number, ref: FileRef) -> File:
         if ref.link:
             return await self._linked(number, ref)
         file = self._media.get(ref.id)
@@ -153,7 +153,7 @@ class Posting:
         check(ref.kind, file.mime, file.size)
         return file
 
-    async def _linked(self, number: Number, ref: codec.FileRef) -> File:
+    async def _linked(self, number: Number, ref: FileRef) -> File:
         limit = min(RULES[ref.kind].max_size, self._config.limits.media_bytes)
         async with self._links.get(ref.link) as fetched:
             check(ref.kind, fetched.mime, 0)

@@ -37,6 +37,14 @@ class Kind(IntEnum):
     """The business's reaction: of these the Cloud API says that they were sent, and nothing more."""
     TACIT = 5
     """What we say on the business's behalf: its program does not know of it and hears nothing about it."""
+    BUSINESS_LIST = 6
+    """A list: what is chosen from it comes back as ``list_reply``, all other choices as ``button_reply``."""
+    BUSINESS_TEMPLATE = 7
+    """A template: its quick replies come back as messages of the type ``button``."""
+
+
+BY_BUSINESS: Final = frozenset({Kind.BUSINESS, Kind.BUSINESS_LIST, Kind.BUSINESS_TEMPLATE})
+"""What the business has said, and hears statuses of."""
 
 
 class Wamid(Struct, frozen=True):

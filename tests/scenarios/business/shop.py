@@ -46,6 +46,9 @@ class Shop:
             self.wa.on_message_status,
             self.wa.on_edited_message,
             self.wa.on_deleted_message,
+            self.wa.on_callback_button,
+            self.wa.on_callback_selection,
+            self.wa.on_flow_completion,
         ):
             listen(lambda _, update: self.updates.put(update))
         self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=self.port, log_level="warning"))

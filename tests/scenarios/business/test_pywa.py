@@ -210,7 +210,7 @@ async def test_what_is_refused_is_one_of_pywas_own_errors(host: Host, shop: Shop
     with pytest.raises(errors.MediaUploadError):
         await shop.do(shop.wa.send_image, to=JULIET.address.id, image=PDF, mime_type="application/pdf")
     with pytest.raises(errors.UnsupportedMessageType):
-        await shop.do(shop.wa.send_location, to=JULIET.address.id, latitude=45.4, longitude=11.0)
+        await shop.do(shop.wa.send_catalog, to=JULIET.address.id, body="All we have")
     with pytest.raises(errors.MediaDownloadError):
         await shop.do(shop.wa.send_image, to=JULIET.address.id, image=f"{host.url}/nothing.png")
     with pytest.raises(errors.InvalidParameter):
