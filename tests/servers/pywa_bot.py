@@ -7,8 +7,10 @@
         bot.wait_until_ready()           # its callback is registered and verified
         ...                              # bot.events(): what it saw and did, one record for each
 
-It marks every message as read, shows that it types, and answers a text by quoting it, a file by saying what it got. All
-it knows of the bridge is the address that its HTTP client is led to. Needs ``pywa[server]``.
+It marks every message as read, shows that it types, and answers a text by quoting it, a file by saying what it got. A
+few texts it answers by asking in turn, with buttons, a list, a template or for a location (``_asking``), and what is
+chosen it names by its id. All it knows of the bridge is the address that its HTTP client is led to. Needs
+``pywa[server]``.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +31,9 @@ from tests.servers.prosody import free_ports
 
 REPLY = "You said: {text}"
 FILE_REPLY = "Thank you, {name}! We have your {kind} of {size} octets."
+CHOICE_REPLY = "You chose {title}, which is {data}"
+PLACE_REPLY = "You are at {latitude:.4f}, {longitude:.4f}"
+DELIVERY_REPLY = "We deliver to {latitude:.4f}, {longitude:.4f}"
 
 
 class PywaBotError(Exception):
@@ -170,8 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         webhook_challenge_delay=1,
     )
 
+    asking = _asking()
+
     @shop.on_message(filters.text)
     def answer(_: pywa.WhatsApp, message: types.Message) -> None:
+        if ask := asking.get(message.text or ""):
+            _say(event="asked", id=ask(message).id, to=message.id)
+            return
         name = message.from_user.name or "dear customer"
         _say(event="message", id=message.id, user=message.from_user.username, name=name, text=message.text)
         message.indicate_typing()
@@ -187,6 +197,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sent = message.reply_text(FILE_REPLY.format(name=name, kind=message.type, size=len(body)), quote=True)
         _say(event="answered", id=sent.id, to=message.id)
 
+    @shop.on_message(filters.location)
+    def locate(_: pywa.WhatsApp, message: types.Message) -> None:
+        place, asked = message.location, message.reply_to_message
+        assert place is not None
+        _say(event="location", id=message.id, asked=asked.id if asked else "")
+        words = DELIVERY_REPLY if asked else PLACE_REPLY
+        message.reply_text(words.format(latitude=place.latitude, longitude=place.longitude), quote=True)
+
+    @shop.on_callback_button
+    def pressed(_: pywa.WhatsApp, button: types.CallbackButton[Any]) -> None:
+        _say(event="pressed", id=button.id, data=button.data, template=button.is_quick_reply)
+        button.reply_text(CHOICE_REPLY.format(title=button.title, data=button.data), quote=True)
+
+    @shop.on_callback_selection
+    def selected(_: pywa.WhatsApp, row: types.CallbackSelection[Any]) -> None:
+        _say(event="selected", id=row.id, data=row.data)
+        row.reply_text(CHOICE_REPLY.format(title=row.title, data=row.data), quote=True)
+
     @shop.on_message(filters.reaction)
     def smile(_: pywa.WhatsApp, message: types.Message) -> None:
         reaction = message.reaction
@@ -199,6 +227,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     threading.Thread(target=_announce, args=(shop, callback), daemon=True).start()
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
+
+
+def _asking() -> dict[str, Callable[[Any], Any]]:
+    """What the bot answers by asking or telling more, each with how it does."""
+    from pywa import types
+    from pywa.types import templates
+
+    buttons = [types.Button("Red", "rose-red"), types.Button("White", "rose-white")]
+    rows = [types.SectionRow("Ointment", "no-1", "for cuts"), types.SectionRow("Sleeping draught", "no-2")]
+    shelf = types.SectionList("Look", [types.Section("On the shelf", rows)])
+    friar = types.Contact(
+        name=types.Contact.Name("Friar Laurence", first_name="Laurence"),
+        phones=[types.Contact.Phone("+39 045 1595", "WORK")],
+        org=types.Contact.Org("The Cell"),
+    )
+    greeting = [templates.BodyText.params("two roses"), templates.QuickReplyButton.params(callback_data="go", index=0)]
+    reminder = ("reminder", templates.TemplateLanguage.ENGLISH_US, greeting)
+    return {
+        "I want a rose": lambda message: message.reply_text("Which rose?", buttons=buttons),
+        "What is there?": lambda message: message.reply_text("What shall it be?", buttons=shelf),
+        "Can you deliver?": lambda message: message.reply_location_request("Where to?"),
+        "Who can help me?": lambda message: message.reply_contact(friar),
+        "Remind me": lambda message: message.reply_template(*reminder),
+    }
 
 
 def _announce(shop: Any, callback: str) -> None:

@@ -108,6 +108,12 @@ class MatrixPerson(Person):
         self.known[name] = event = await self._send(to, "m.room.message", content)
         return event
 
+    async def share(self, to: str, uri: str) -> str:
+        """Send an m.location."""
+        content = {"msgtype": "m.location", "body": f"Location was shared at {uri}", "geo_uri": uri}
+        self.known[uri] = event = await self._send(to, "m.room.message", content)
+        return event
+
     async def type(self, to: str, active: bool) -> None:
         """Show typing."""
         await self.client.room_typing(await self._room(to), active)

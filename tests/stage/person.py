@@ -111,6 +111,10 @@ class Person(ABC):
         """Send a file; return the message's id."""
 
     @abstractmethod
+    async def share(self, to: str, uri: str) -> str:
+        """Share a place, a ``geo:`` URI; return the message's id."""
+
+    @abstractmethod
     async def type(self, to: str, active: bool) -> None:
         """Start or stop typing."""
 

@@ -8,7 +8,8 @@ One line is one thing that happens. Lines that are indented say what somebody no
       Juliet hears Romeo, on "Wherefore": Call me but love
 
 A message is spoken of by the beginning of its text in quotation marks (a file by its name); each client finds its own
-id for it. The verbs are the functions below, each with the line that it stands for. ``#`` begins a comment.
+id for it. A slash between blanks ends a line of a message, as when verse is quoted. The verbs are the functions below,
+each with the line that it stands for. ``#`` begins a comment.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Play:
         for pattern, act in _VERBS:
             if match := pattern.fullmatch(line):
                 began = time.monotonic()
-                noticed = await act(self, **{k: v or "" for k, v in match.groupdict().items()})
+                said = {key: (value or "").replace(" / ", "\n") for key, value in match.groupdict().items()}
+                noticed = await act(self, **said)
                 if noticed is None:
                     self._said_at["last"] = began
                     return None
@@ -101,6 +103,7 @@ _FORM = {
     "text": r"(?P<text>.+)",
     "emoji": r"(?P<emoji>\S+)",
     "file": r"(?P<file>[\w.]+)",
+    "uri": r"(?P<uri>geo:\S+)",
 }
 
 
@@ -190,6 +193,11 @@ async def _receives(play: Play, who: str, file: str, by: str) -> Noticed:
     return await play.person(who).wait(
         lambda n: n.did is Did.FILE and n.data == data and n.sender == by, f"{file} from {by}, all {len(data)} octets"
     )
+
+
+@verb("{who} to {to} shares {uri}")
+async def _shares(play: Play, who: str, to: str, uri: str) -> None:
+    await play.person(who).share(play.address(who, to), uri)
 
 
 @verb("{who} to {to} types")

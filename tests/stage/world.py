@@ -99,6 +99,12 @@ shop = "shop"
 phone_number_id = "{phone_id}"
 display_phone_number = "4930123456"
 verified_name = "Shop"
+
+[[endpoint.business.account.templates]]
+name = "reminder"
+language = "en_US"
+body = "Remember: {{{{1}}}} wait for you."
+buttons = [{{ text = "I come" }}, {{ text = "Keep them" }}]
 {rooms}
 """
 

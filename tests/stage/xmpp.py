@@ -120,6 +120,10 @@ class XmppPerson(Person):
         self.known[name] = message["id"]
         return str(message["id"])
 
+    async def share(self, to: str, uri: str) -> str:
+        """Send the URI and nothing else, as Conversations does."""
+        return await self.say(to, uri)
+
     async def type(self, to: str, active: bool) -> None:
         """Show a chat state (XEP-0085)."""
         message = self.client.make_message(to, mtype="groupchat" if to in self.rooms else "chat")
