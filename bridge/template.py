@@ -66,6 +66,11 @@ format = "auto"                     # console on a terminal, else json
 # phone_number_id = "1001"
 # display_phone_number = "4930123456"
 # verified_name = "The Shop"
+# [[endpoint.business.account.templates]]
+# name = "shipped"
+# language = "en_US"
+# body = "Dear {{{{1}}}}, your order is on its way."
+# buttons = [{{ text = "Thank you" }}]
 
 # --- rooms of several networks plumbed into one; the first member makes the room -------------------------------------
 

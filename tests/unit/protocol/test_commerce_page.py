@@ -34,7 +34,7 @@ fields, fields of another type, and what is over its limit are refused. A reply 
 *in reply to* names.
 
 Networks without such a type get words. Options are then numbered, and an answer of a digit or a title becomes the
-`choice` that it means; [matrix.md](matrix.md) shows who gets what.
+`choice` that it means ([the rule](guarantees.md#answers-in-words)); [matrix.md](matrix.md) shows who gets what.
 """
 
 
