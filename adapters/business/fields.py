@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -65,8 +64,8 @@ class Fields:
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidParameter(f"{self.at(key)}: is not a number")
-        if not math.isfinite(value) or not -bound <= value <= bound:
-            raise InvalidParameter(f"{self.at(key)}: {value} is not between {-bound:g} and {bound:g}")
+        if not -bound <= value <= bound:  # no integer is too large to be compared
+            raise InvalidParameter(f"{self.at(key)}: {str(value)[:40]} is not between {-bound:g} and {bound:g}")
         return float(value)
 
     def object(self, key: str) -> Fields:

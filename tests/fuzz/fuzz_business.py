@@ -14,8 +14,15 @@ from adapters.business.config import Number, Subscriber
 from adapters.business.errors import BusinessError
 from adapters.business.files import File
 from adapters.business.identity import Person, read
+from adapters.business.structured import Structured
+from adapters.contract import Message
+from protocol import commerce
+from protocol.errors import ProtocolError
 from protocol.uri import Address
+from tests.fuzz import said as spoken
 from tests.fuzz.harness import fuzz, structured
+from tests.unit.adapters.business.test_interactive import ALL as INTERACTIVE
+from tests.unit.adapters.business.test_templates import COMPONENTS, KNOWN, PICTURED, SHIPPED
 
 PERSON = Person(Address("xmpp", "juliet@capulet.example"), "999123456789012", "XX.1234567890123456789")
 LINE = codec.Line("2001", Number("shop", "1001", "+1 555-000-1001"), Subscriber.DUAL)
@@ -23,9 +30,12 @@ FILE = File(id="77", mime="image/png", sha256="00" * 32, size=4, owner="1001", e
 
 
 def one_input(data: bytes) -> None:
-    """Read ``data`` as a request, and tell what it says to a program."""
+    """Read ``data`` as a request, and tell what it says to a program; or let a customer say what it draws."""
+    if data[:1] != b"{":
+        _answered(data)
+        return
     try:
-        command = codec.command(data)
+        command = codec.command(data, KNOWN)
     except BusinessError:
         return
     if isinstance(command, codec.MarkRead):
@@ -35,10 +45,35 @@ def one_input(data: bytes) -> None:
         read(command.to)
     if isinstance(command.what, codec.Reaction) and not command.what.emoji:
         return
-    message = codec.to_message(command, FILE)
+    try:
+        message = codec.to_message(command, FILE)
+    except BusinessError:
+        return
+    if isinstance(command.what, Structured):
+        assert commerce.find(message.part) == command.what.parts[0]
+    else:
+        _told(message)
+
+
+def _answered(data: bytes) -> None:
+    """What a customer may choose, share and order, in answer to something or to nothing."""
+    drawn = spoken.choices(data)
+    try:
+        part = commerce.single(spoken.part_of_business(drawn))
+    except (ValueError, ProtocolError):
+        return  # nothing that could be said
+    with contextlib.suppress(BusinessError):
+        _told(Message(part, in_reply_to=drawn.pick((None, *IDS))))
+
+
+def _told(message: Message) -> None:
     told = codec.message_event(LINE, PERSON, "Juliet", message, "key", 0, FILE)
     assert told[1].isascii()
+    json.loads(told[1])
     assert told == codec.message_event(LINE, PERSON, "Juliet", message, "key", 0, FILE)
+
+
+IDS = tuple(str(wamid.Wamid(kind, PERSON.user_id, bytes(18))) for kind in wamid.Kind if kind != wamid.Kind.REACTION)
 
 
 def seeds() -> Iterator[bytes]:
@@ -55,8 +90,31 @@ def seeds() -> Iterator[bytes]:
         {"to": "1", "type": "document", "document": {"link": "https://a.example/f", "filename": "f.pdf"}},
         *({"to": "1", "type": kind, kind: {"id": "1"}} for kind in ("audio", "video", "sticker")),
         {"status": "read", "message_id": theirs, "typing_indicator": {"type": "text"}},
+        {"to": "1", "type": "location", "location": {"latitude": "45.4", "longitude": 11, "name": "Verona"}},
+        {"to": "1", "type": "contacts", "contacts": [CARD]},
+        *({"to": "1", "type": "interactive", "interactive": each} for each in INTERACTIVE.values()),
+        *({"to": "1", "type": "template", "template": each} for each in TEMPLATES),
     ):
         yield json.dumps(said | what).encode()
+    yield from (bytes([kind]) + bytes(range(40)) for kind in range(1, 40))
+
+
+TEMPLATES = (
+    {"name": SHIPPED.name, "language": {"code": SHIPPED.language}, "components": COMPONENTS},
+    {
+        "name": PICTURED.name,
+        "language": {"code": PICTURED.language},
+        "components": [{"type": "header", "parameters": [{"type": "image", "image": {"id": "1"}}]}],
+    },
+)
+CARD = {
+    "name": {"formatted_name": "Juliet", "last_name": "Capulet"},
+    "phones": [{"wa_id": "1", "type": "HOME"}],
+    "emails": [{"email": "a@b"}],
+    "addresses": [{"city": "Verona", "country_code": "it"}],
+    "org": {"company": "Capulet"},
+    "birthday": "1581-07-31",
+}
 
 
 WORDS = (b"wamid.", b"xmpp:", b"tel:", b"XX.", b"ENT.", b"1e400", b"\\ud800", b"\\u2060", b"```", b"\\n> ", b"\\n- ")

@@ -330,6 +330,16 @@ def test_contact_cards_with_everything_and_with_nothing() -> None:
         ({"type": "location", "location": {"latitude": 1, "longitude": 180.1}}, InvalidParameter, "location.longitude"),
         ({"type": "location", "location": {"latitude": 91, "longitude": 1}}, InvalidParameter, "location.latitude"),
         (
+            {"type": "location", "location": {"latitude": 10**400, "longitude": 1}},
+            InvalidParameter,
+            "location.latitude",
+        ),
+        (
+            {"type": "location", "location": {"latitude": -(10**400), "longitude": 1}},
+            InvalidParameter,
+            "location.latitude",
+        ),
+        (
             {"type": "location", "location": {"latitude": 1, "longitude": 1, "name": "x" * 257}},
             InvalidParameter,
             "location.name: 257 characters",
