@@ -38,19 +38,25 @@ def inline_bytes(part: ExternalPart) -> bytes | None:
 
 def show(part: ExternalPart, way: Way) -> Outcome:
     """Return what becomes of a file on its way to a network with these rules."""
-    mime = part.content_type.partition(";")[0].strip()
+    mime = part.content_type.partition(";")[0].strip() or "unknown"
     rule = way.file(part.content_type)
     if rule.level is Level.REJECTED:
-        return refused("media-refused", f"the network takes no {mime}")
+        return refused("media-refused", f"the network refuses files of type {mime}")
     if rule.level is Level.DROPPED:
         return dropped("file", f"a file ({mime}) is left out")
     if rule.level is Level.UNSUPPORTED:
-        return _notice(part, Refusal("media-refused", f"the network has no {mime}"))
+        return _notice(part, Refusal("media-refused", f"the network takes no files of type {mime}"))
     if rule.max_size is not None and part.size > rule.max_size:
-        limit = f"{part.size} bytes are more than the network's {rule.max_size}"
+        limit = f"{part.size:,} bytes are more than the network's {rule.max_size:,}"
         return _notice(part, Refusal("media-too-large", limit))
     converted = Loss("file", Level.PARTIAL, f"a file ({mime}) is converted")
     return Outcome(shown=(File(part, rule),), losses=(converted,) if rule.level is Level.PARTIAL else ())
+
+
+def invitation(part: ExternalPart) -> Outcome:
+    """Return words for a call or a conference that can be joined at the part's URL; there is nothing to fetch."""
+    loss = Loss("part", Level.PARTIAL, "an invitation to a call is sent as a link")
+    return Outcome(shown=(Words(text=words.invitation(part)),), losses=(loss,))
 
 
 def _notice(part: ExternalPart, why: Refusal) -> Outcome:

@@ -48,7 +48,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """What is shown of a part, and what is lost; or why the whole message is refused.
 
     ``offers``: there is something to choose in it, so other words must not take its place. ``asked`` is what was put
-    into words and can be answered in words: something to choose from, or a request for a location.
+    into words and can be answered in words: something to choose from, or a request for a location. ``understood``:
+    nobody here had to leave it out without knowing what it is.
     """
 
     shown: tuple[Shown, ...] = ()
@@ -56,6 +57,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     refused: Refusal | None = None
     offers: bool = False
     asked: Commerce | None = None
+    understood: bool = True
 
     @property
     def level(self) -> Level:

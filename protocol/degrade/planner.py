@@ -28,6 +28,7 @@ from protocol.degrade import cutting, rendering, words
 from protocol.degrade.model import Context, Loss, Plan, Planned, Referenced, Refusal
 from protocol.degrade.outcome import Words
 from protocol.degrade.splitting import excerpt
+from protocol.richtext.parts import is_text
 
 _NOTHING_KNOWN: Final = Context()
 _PASSED_ON: Final = frozenset({MIMI_STATUS, TYPING})
@@ -88,7 +89,9 @@ def _refused(reason: str, text: str) -> Plan:
 def _reactions(part: Part) -> tuple[SinglePart, ...]:
     """Return the reactions that a part consists of; none if there is anything else in it."""
     inner = part.parts if isinstance(part, MultiPart) and part.semantics is Semantics.PROCESS_ALL else (part,)
-    found = tuple(p for p in inner if isinstance(p, SinglePart) and p.disposition == Disposition.REACTION)
+    found = tuple(
+        p for p in inner if isinstance(p, SinglePart) and p.disposition == Disposition.REACTION and is_text(p)
+    )
     return found if len(found) == len(inner) else ()
 
 
@@ -96,6 +99,8 @@ def _reaction(
     reactions: tuple[SinglePart, ...], content: Content, capabilities: Capabilities, context: Context
 ) -> Plan:
     level = capabilities.send.level(Feature.REACTION)
+    if refused := _aside_refused(content, capabilities):
+        return Plan(refused=refused)
     if level is Level.REJECTED:
         return _refused("unsupported", "the network refuses reactions")
     if level is Level.DROPPED:
@@ -111,7 +116,9 @@ def _reaction(
             native.append(Planned(part=reaction, keeps_in_reply_to=True, keeps_replaces=replaces and not native))
         elif emoji:
             said.append(emoji)
-    losses = (Loss(Feature.REACTION, level, "a reaction is converted"),) if native and level is Level.PARTIAL else ()
+    losses = _aside(content, capabilities) if native or said else ()
+    if native and level is Level.PARTIAL:
+        losses += (Loss(Feature.REACTION, level, "a reaction is converted"),)
     if not said:
         return Plan(messages=tuple(native), losses=losses)
     reply = _spoken_reaction(" ".join(said), capabilities, context)

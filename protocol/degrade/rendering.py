@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from protocol.capabilities import Capabilities, Level
+from protocol.capabilities import Capabilities, Feature, Level
 from protocol.commerce import CommerceError, decode, is_commerce
 from protocol.content import (
     Disposition,
@@ -17,7 +17,7 @@ from protocol.content import (
 )
 from protocol.degrade import business, files, text
 from protocol.degrade.model import Loss
-from protocol.degrade.outcome import File, Outcome, Words, dropped, joined
+from protocol.degrade.outcome import File, Outcome, Words, dropped, joined, refused
 from protocol.richtext import parts
 
 _PRIVATE = ("application/vnd.rialto.", "application/mimi-")
@@ -33,16 +33,32 @@ def show(part: Part, capabilities: Capabilities) -> Outcome:
             return Outcome()
         case SinglePart() | ExternalPart() if part.disposition in _UNSEEN:
             return dropped("part", f"{_UNSEEN[Disposition(part.disposition)]} is left out")
+        case SinglePart() | ExternalPart() if part.disposition == Disposition.REACTION:
+            return _reaction(part, capabilities)
         case SinglePart():
             return _single(part, capabilities)
+        case ExternalPart(disposition=Disposition.SESSION, enc_alg=0):
+            return files.invitation(part)
         case ExternalPart():
             return files.show(part, capabilities.send)
         case MultiPart(semantics=Semantics.CHOOSE_ONE):
             return _choose(part, capabilities)
         case MultiPart(semantics=Semantics.SINGLE_UNIT):
-            return _with_captions(joined(show(inner, capabilities) for inner in part.parts))
+            return _unit(tuple(show(inner, capabilities) for inner in part.parts))
         case _:
             return joined(show(inner, capabilities) for inner in part.parts)
+
+
+def _reaction(part: SinglePart | ExternalPart, capabilities: Capabilities) -> Outcome:
+    """Return what becomes of a reaction that is no emoji, or reacts to nothing, or stands beside something else."""
+    level = capabilities.send.level(Feature.REACTION)
+    if level is Level.REJECTED:
+        return refused("unsupported", "the network refuses reactions")
+    if level is Level.DROPPED:
+        return dropped(Feature.REACTION, "a reaction is not carried")
+    outcome = show(replace(part, disposition=Disposition.RENDER), capabilities)
+    loss = Loss(Feature.REACTION, Level.UNSUPPORTED, "a reaction is sent as a message")
+    return replace(outcome, losses=(loss, *outcome.losses)) if outcome.shown else outcome
 
 
 def _single(part: SinglePart, capabilities: Capabilities) -> Outcome:
@@ -52,10 +68,14 @@ def _single(part: SinglePart, capabilities: Capabilities) -> Outcome:
         try:
             return business.show(decode(part.content_type, part.content), part, capabilities)
         except CommerceError as error:
-            return dropped("part", f"a part is left out that cannot be read: {error}")
+            return _not_understood(f"a part is left out that cannot be read: {error}")
     if parts.media_type(part).startswith(_PRIVATE):
-        return dropped("part", f"a part of type {part.content_type} is left out")
+        return _not_understood(f"a part of type {part.content_type} is left out")
     return files.show(files.inline(part), capabilities.send)
+
+
+def _not_understood(text: str) -> Outcome:
+    return replace(dropped("part", text), understood=False)
 
 
 def _choose(part: MultiPart, capabilities: Capabilities) -> Outcome:
@@ -78,12 +98,21 @@ def _preferred(found: list[Outcome]) -> Outcome:
     if best is first or not best.shown or first.level is Level.FULL:
         return best
     reasons = first.refused.text if first.refused else "; ".join(loss.text for loss in first.losses)
-    alternative = Loss("part", max(first.level, Level.UNSUPPORTED), f"another rendering is sent: {reasons}")
+    what = "part" if first.refused else first.losses[0].what
+    alternative = Loss(what, max(first.level, Level.UNSUPPORTED), f"{reasons}: the sender's alternative is sent")
     return replace(best, losses=(alternative, *best.losses), asked=best.asked or first.asked)
 
 
-def _with_captions(outcome: Outcome) -> Outcome:
-    """Return the outcome with one text beside one file made its caption, if the network has captions."""
+def _unit(outcomes: tuple[Outcome, ...]) -> Outcome:
+    """Return the outcome of what belongs together, with one text beside one file made its caption.
+
+    If one part is not understood, none of them may be shown (section 4.4 of the draft). A file is understood, even
+    where it cannot be sent.
+    """
+    puzzle = next((outcome for outcome in outcomes if not outcome.understood), None)
+    if puzzle is not None:
+        return refused("unsupported", f"of parts that belong together one is not understood: {puzzle.losses[0].text}")
+    outcome = joined(outcomes)
     match outcome.shown:
         case (File() as file, Words() as words) | (Words() as words, File() as file):
             if file.rule.caption >= Level.PARTIAL:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
+from protocol.capabilities import Format
 from protocol.content import ExternalPart
 from protocol.degrade.splitting import excerpt
 
 
 def named(kind: str) -> str:
     """A feature or a kind of formatting, as people would write it."""
-    return kind.replace("-", " ")
+    return _NAMES.get(kind) or kind.replace("-", " ")
+
+
+_NAMES: Final[Mapping[str, str]] = {
+    Format.STRIKE: "strikethrough",
+    Format.BULLETS: "bulleted list",
+    Format.NUMBERS: "numbered list",
+    Format.RULE: "horizontal line",
+    Format.TASKS: "task list",
+}
 
 
 def edited() -> str:
@@ -40,7 +53,13 @@ def file(part: ExternalPart, url: str) -> str:
     """Instead of a file: what it is, and where to get it if everybody may (``url``)."""
     name = excerpt(part.filename) or excerpt(part.description) or "File"
     facts = ", ".join(fact for fact in (part.content_type.partition(";")[0], _size(part.size)) if fact)
-    return f"{name} ({facts}): {url}" if url else f"[{name} ({facts}) cannot be shown here]"
+    what = f"{name} ({facts})" if facts else name
+    return f"{what}: {url}" if url else f"[{what} cannot be shown here]"
+
+
+def invitation(part: ExternalPart) -> str:
+    """Instead of a call or a conference: its name, and where to join it."""
+    return f"{excerpt(part.description) or excerpt(part.filename) or 'Call'}: {excerpt(part.url, 2048)}"
 
 
 def _size(octets: int) -> str:

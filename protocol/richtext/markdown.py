@@ -152,8 +152,9 @@ def _spans(tokens: Iterable[Token]) -> Iterator[Span]:
             case "softbreak" | "hardbreak":
                 yield Span("\n")
             case "image":
-                label = "".join(span.text for span in _spans(token.children or ()))
-                yield Span(label or str(token.attrs["src"]), frozenset(marks), link or str(token.attrs["src"]))
+                label, source = "".join(span.text for span in _spans(token.children or ())), str(token.attrs["src"])
+                unnamed = "" if source.startswith("cid:") else source  # another part of the message, shown by itself
+                yield Span(label or unnamed, frozenset(marks), link or source)
             case "link_open" | "link_close":
                 link = str(token.attrs.get("href", ""))
             case _ if edge == "open":

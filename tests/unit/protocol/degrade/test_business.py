@@ -241,7 +241,7 @@ def test_a_part_without_options_may_leave_the_words_to_its_sender():
     plan = degrade.plan(content(asked), BARE)
     assert words(plan) == ["Wo bist du?"]
     assert plan.losses == (
-        Loss("part", Level.UNSUPPORTED, "another rendering is sent: location request sent in words"),
+        Loss("location-request", Level.UNSUPPORTED, "location request sent in words: the sender's alternative is sent"),
     )
 
 

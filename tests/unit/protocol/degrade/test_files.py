@@ -39,7 +39,7 @@ def test_one_part_that_is_refused_refuses_all(semantics):
     no_films = Way(files={"image/*": FileRule(caption=Level.FULL), "video/*": FileRule(level=Level.REJECTED)})
     film = ExternalPart(content_type="video/mp4", url="https://e.org/f")
     plan = degrade.plan(content(several(CAT, text("My cat"), film, semantics=semantics)), Capabilities(send=no_films))
-    assert plan == degrade.Plan(refused=Refusal("media-refused", "the network takes no video/mp4"))
+    assert plan == degrade.Plan(refused=Refusal("media-refused", "the network refuses files of type video/mp4"))
 
 
 def test_a_caption_that_cannot_go_along_follows():
@@ -61,10 +61,10 @@ def test_parts_that_are_no_unit_follow_one_another():
 @pytest.mark.parametrize(
     ("rule", "reason", "why"),
     [
-        ({"level": Level.REJECTED}, "media-refused", "the network takes no image/png"),
-        ({"level": Level.UNSUPPORTED}, "media-refused", "the network has no image/png"),
+        ({"level": Level.REJECTED}, "media-refused", "the network refuses files of type image/png"),
+        ({"level": Level.UNSUPPORTED}, "media-refused", "the network takes no files of type image/png"),
         ({"level": Level.DROPPED}, "unsupported", "a file (image/png) is left out"),
-        ({"max_size": 5_099_999}, "media-too-large", "5100000 bytes are more than the network's 5099999"),
+        ({"max_size": 5_099_999}, "media-too-large", "5,100,000 bytes are more than the network's 5,099,999"),
     ],
 )
 def test_a_file_that_cannot_be_sent_is_refused_if_it_is_all_there_is(rule, reason, why):
@@ -92,7 +92,7 @@ def test_beside_other_words_it_leaves_a_notice(first):
         Loss(
             "file",
             Level.UNSUPPORTED,
-            "a file is sent as a notice: 5100000 bytes are more than the network's 5000000",
+            "a file is sent as a notice: 5,100,000 bytes are more than the network's 5,000,000",
         ),
     )
 
@@ -115,7 +115,9 @@ def test_a_file_that_everybody_may_fetch_is_a_link(size, said):
     public = ExternalPart(content_type="image/png; name=x", url="https://e.org/x", size=size, description="A cat")
     plan = degrade.plan(content(public), BARE)
     assert words(plan) == [said]
-    assert plan.losses == (Loss("file", Level.UNSUPPORTED, "a file is sent as a link: the network has no image/png"),)
+    assert plan.losses == (
+        Loss("file", Level.UNSUPPORTED, "a file is sent as a link: the network takes no files of type image/png"),
+    )
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

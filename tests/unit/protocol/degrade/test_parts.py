@@ -53,7 +53,7 @@ def test_the_first_alternative_of_which_nothing_is_lost_is_sent():
     plan = degrade.plan(content(said), BARE)
     assert words(plan) == ["plain"]
     lost = "bold sent as plain words and characters; italic sent as plain words and characters"
-    assert plan.losses == (Loss("part", Level.UNSUPPORTED, f"another rendering is sent: {lost}"),)
+    assert plan.losses == (Loss("bold", Level.UNSUPPORTED, f"{lost}: the sender's alternative is sent"),)
 
 
 def test_buttons_that_can_be_pressed_are_better_than_numbers():
@@ -78,7 +78,7 @@ def test_a_refused_alternative_does_not_refuse_the_rest():
     said = choose(CAT, text("A cat"))
     plan = degrade.plan(content(said), files(level=Level.REJECTED))
     assert words(plan) == ["A cat"]
-    assert plan.losses[0].text == "another rendering is sent: the network takes no image/png"
+    assert plan.losses[0].text == "the network refuses files of type image/png: the sender's alternative is sent"
     assert degrade.plan(content(choose(CAT, CAT)), files(level=Level.REJECTED)).refused
     assert degrade.plan(content(choose(NullPart(), text("a"))), BARE).losses == ()
     assert degrade.plan(content(choose()), BARE) == degrade.Plan()

@@ -35,7 +35,7 @@ def test_formatted_text_is_quoted_in_front_too():
 def test_an_answer_of_nothing_but_a_file_is_refused_where_the_file_is(formatting):
     here = Capabilities(send=Way(formatting=formatting))
     plan = degrade.plan(content(CAT, in_reply_to=ID), here, context=Context(answered=ROMEO))
-    assert plan.refused == Refusal("media-refused", "the network has no image/png")
+    assert plan.refused == Refusal("media-refused", "the network takes no files of type image/png")
 
 
 @pytest.mark.parametrize(

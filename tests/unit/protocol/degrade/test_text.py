@@ -32,7 +32,7 @@ def test_only_the_formatting_that_is_missing_goes():
     assert plan.messages[0].part == text("**a** _b_ c", MARKDOWN)
     assert plan.losses == (
         Loss("italic", Level.PARTIAL, "italic converted"),
-        Loss("strike", Level.UNSUPPORTED, "strike sent as plain words and characters"),
+        Loss("strike", Level.UNSUPPORTED, "strikethrough sent as plain words and characters"),
     )
 
 
