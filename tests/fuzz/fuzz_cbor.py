@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from protocol import cbor
 from tests.fuzz import said
 from tests.fuzz.harness import fuzz, structured
@@ -39,7 +41,11 @@ EVERYTHING = tuple(
 )
 
 
+def seeds() -> Iterator[bytes]:
+    """Contents, and one of everything."""
+    yield from said.encoded(40)
+    yield from EVERYTHING
+
+
 if __name__ == "__main__":
-    fuzz(
-        one_input, "protocol.cbor", seeds=[*said.encoded(40), *EVERYTHING], mutator=structured(cbor.decode, cbor.encode)
-    )
+    fuzz(one_input, "protocol.cbor", seeds=seeds(), mutator=structured(cbor.decode, cbor.encode))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 from protocol import cbor, content, extensions
 from protocol.extensions import ExtensionError
@@ -39,5 +40,10 @@ def _shown(known: extensions.Extensions) -> None:
         assert extensions.failure(**failure) == failure
 
 
+def seeds() -> Iterator[bytes]:
+    """Contents of every kind."""
+    yield from spoken.encoded(200)
+
+
 if __name__ == "__main__":
-    fuzz(one_input, "protocol", seeds=spoken.encoded(200), mutator=structured(cbor.decode, cbor.encode))
+    fuzz(one_input, "protocol", seeds=seeds(), mutator=structured(cbor.decode, cbor.encode))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from adapters.business import marks as whatsapp
 from adapters.xmpp import styling
 from protocol.content import SinglePart
@@ -45,5 +47,10 @@ MARKS = "* _ ~ ` ``` ** __ `a` \u2060"
 WORDS = (*MARKS.split(), "```\n", "\n```", "\n> ", "\n- ", "\n1. ", "  ", " *", "* ", " _", "_ ", "\r", "\n")
 
 
+def seeds() -> Iterator[bytes]:
+    """What people write."""
+    yield from map(str.encode, SEEDS)
+
+
 if __name__ == "__main__":
-    fuzz(one_input, *PACKAGES, seeds=map(str.encode, SEEDS), words=map(str.encode, WORDS))
+    fuzz(one_input, *PACKAGES, seeds=seeds(), words=map(str.encode, WORDS))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from protocol import cbor, status
 from tests.fuzz.harness import fuzz, structured
 
@@ -18,8 +20,10 @@ def one_input(data: bytes) -> None:
     assert status.encode(report) == data
 
 
-SEEDS = tuple(status.encode([(bytes([n]) * 32, n) for n in range(count)]) for count in (0, 1, 2, 8))
+def seeds() -> Iterator[bytes]:
+    """Reports on some messages."""
+    yield from (status.encode([(bytes([n]) * 32, n) for n in range(count)]) for count in (0, 1, 2, 8))
 
 
 if __name__ == "__main__":
-    fuzz(one_input, "protocol", seeds=SEEDS, mutator=structured(cbor.decode, cbor.encode))
+    fuzz(one_input, "protocol", seeds=seeds(), mutator=structured(cbor.decode, cbor.encode))

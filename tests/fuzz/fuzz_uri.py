@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from protocol import address, uri
 from tests.fuzz.harness import fuzz
 
@@ -35,6 +37,11 @@ SEEDS = (
 WORDS = ("%C3%A9", "%2F", "xn--", "/u/", "~", "@", "[::", "\u00df", "\u0345", "\u3002", "\u200d", "\u0660", "\uff21")
 
 
+def seeds() -> Iterator[bytes]:
+    """Names of every kind."""
+    yield from map(str.encode, SEEDS)
+
+
 if __name__ == "__main__":
     packages = ("protocol.uri", "protocol.address", "idna", "precis_i18n")
-    fuzz(one_input, *packages, seeds=map(str.encode, SEEDS), words=map(str.encode, WORDS))
+    fuzz(one_input, *packages, seeds=seeds(), words=map(str.encode, WORDS))

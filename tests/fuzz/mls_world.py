@@ -1,21 +1,15 @@
-"""A small MLS group that is the same in every run, so that what fuzzing finds in one run means something in the next.
-
-Only ``protocol.mls`` is instrumented: everything that is loaded would take minutes and tell nothing.
-"""
+"""A small MLS group that is the same in every run: what fuzzing finds in one run means something in the next."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from types import FunctionType
+from collections.abc import Callable, Iterable
 
 from protocol.leg import LegClass
 from protocol.mls import Group, Identity, KeyPackageBundle, PublicGroup
 from protocol.mls.messages import Authenticated, PrivateMessage, PublicMessage, read_message
 from protocol.mls.suites import CipherSuite
+from tests.fuzz import harness
 
 NOW = 1_700_000_000
 
@@ -116,24 +110,4 @@ def believe_signatures() -> None:
 
 def fuzz(one_input: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
     """Fuzz until told to stop, beginning with these seeds."""
-    import atheris
-
-    for function in _functions():
-        atheris.instrument_func(function)
-    with tempfile.TemporaryDirectory() as folder:
-        for number, seed in enumerate(seeds):
-            (Path(folder) / str(number)).write_bytes(seed)
-        atheris.Setup([*sys.argv, folder], one_input)
-        atheris.Fuzz()
-
-
-def _functions() -> Iterator[FunctionType]:
-    """Every function and method of ``protocol.mls``."""
-    for name, module in list(sys.modules.items()):
-        if not name.startswith("protocol.mls"):
-            continue
-        for thing in vars(module).values():
-            for member in vars(thing).values() if isinstance(thing, type) else (thing,):
-                function = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
-                if isinstance(function, FunctionType) and function.__module__ == name:
-                    yield function
+    harness.fuzz(one_input, "protocol.mls", seeds=seeds)
