@@ -1,4 +1,4 @@
-"""The fuzz targets' own seeds, and each of them cut short; those of MLS and of the business API have tests beside them."""
+"""The fuzz targets' own seeds, and each of them cut short; MLS and the business API have such tests of their own."""
 
 from __future__ import annotations
 
