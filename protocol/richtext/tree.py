@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -99,7 +100,7 @@ Tree: TypeAlias = tuple[Block, ...]
 # --- the normal form --------------------------------------------------------------------------------------------------
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-_BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
+_BREAK = re.compile(r"(\n)")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,32}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):\S")
 _UNSAFE_IN_URL = re.compile(r"[\s<>\"\\^`{|}]")
@@ -113,13 +114,14 @@ def clean(text: str) -> str:
 def safe_link(url: str) -> str:
     """Return ``url`` in the form in which it may stand in a tree, or an empty string if it may not.
 
-    Only schemes that lead somewhere without running anything are let through; blanks and delimiters are
-    percent-encoded.
+    Only schemes that lead somewhere without running anything are let through, in lower case; blanks and delimiters
+    are percent-encoded.
     """
     url = clean(url).strip()
     found = _SCHEME.match(url)
     if not found or found[1].lower() not in LINK_SCHEMES:
         return ""
+    url = found[1].lower() + url[found.end(1) :]
     return _UNSAFE_IN_URL.sub(lambda char: "".join(f"%{octet:02X}" for octet in char[0].encode()), url)
 
 
@@ -174,17 +176,17 @@ def language_name(name: str) -> str:
 
 def merge(spans: Iterable[Span]) -> Spans:
     """Return ``spans`` cleaned: line breaks unmarked, links safe, nothing empty, neighbours alike made one."""
-    merged: list[Span] = []
+    alike = groupby(_pieces(spans), key=lambda piece: (piece.marks, piece.link))
+    return tuple(Span("".join(piece.text for piece in pieces), marks, link) for (marks, link), pieces in alike)
+
+
+def _pieces(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield ``spans`` cleaned, each line break by itself."""
     for span in spans:
         link = safe_link(span.link) if span.link else ""
-        for piece in re.split(r"(\n)", clean(span.text)):
-            if not piece:
-                continue
-            part = Span("\n") if piece == "\n" else Span(piece, span.marks, link)
-            if merged and (merged[-1].marks, merged[-1].link) == (part.marks, part.link):
-                part = replace(part, text=merged.pop().text + part.text)
-            merged.append(part)
-    return tuple(merged)
+        for piece in _BREAK.split(clean(span.text)):
+            if piece:
+                yield Span("\n") if piece == "\n" else Span(piece, span.marks, link)
 
 
 def one_line(spans: Iterable[Span]) -> Spans:
@@ -208,16 +210,17 @@ def paragraphs(spans: Iterable[Span]) -> Iterator[Spans]:
 
 def _trim(spans: Spans) -> Spans:
     kept = _trim_end(spans)
-    while kept and not (text := kept[0].text.lstrip()):
-        kept = kept[1:]
-    return (replace(kept[0], text=text), *kept[1:]) if kept else ()
+    start = next((at for at, span in enumerate(kept) if not _is_blank(span)), 0)
+    return (replace(kept[start], text=kept[start].text.lstrip()), *kept[start + 1 :]) if kept else ()
 
 
 def _trim_end(spans: Spans) -> Spans:
-    kept = spans
-    while kept and not (text := kept[-1].text.rstrip()):
-        kept = kept[:-1]
-    return (*kept[:-1], replace(kept[-1], text=text)) if kept else ()
+    end = next((at for at in range(len(spans), 0, -1) if not _is_blank(spans[at - 1])), 0)
+    return (*spans[: end - 1], replace(spans[end - 1], text=spans[end - 1].text.rstrip())) if end else ()
+
+
+def _is_blank(span: Span) -> bool:
+    return not span.text.strip()
 
 
 # --- looking at a tree, and less of it --------------------------------------------------------------------------------
