@@ -23,19 +23,23 @@ def show(part: SinglePart, way: Way) -> Outcome:
     if way.text is Level.DROPPED:
         return dropped("text", "a text is left out")
     tree = parts.read(part)
-    if tree is None or not (used := formats(tree)):
+    if tree is None or not formats(tree):
         said = Words(text=part.text, source=part) if tree is None else Words(text=text_of(tree))
         return Outcome(shown=(said,) if said.text.strip() else ())
+    if way.level(Feature.MENTION) is Level.REJECTED and _mentions_somebody(tree):
+        return refused("unsupported", "the network refuses mentions")
+    tree, losses = _mentions(tree, way)
+    used = formats(tree)
     if rejected := sorted(kind for kind in used if way.format(kind) is Level.REJECTED):
         return refused("unsupported", f"the network refuses text with {', '.join(map(named, rejected))}")
-    if all(way.format(kind) is Level.FULL for kind in used) and not _mentions_somebody(tree):
+    if not losses and all(way.format(kind) is Level.FULL for kind in used):
         return Outcome(shown=(Words(tree=tree, source=part if parts.media_type(part) == "text/markdown" else None),))
-    tree, losses = _mentions(tree, way)
-    levels = sorted((kind, way.format(kind)) for kind in formats(tree))
+    kept = frozenset(kind for kind in used if way.format(kind) >= Level.PARTIAL)
+    shown = reduce(tree, kept)
+    left = formats(shown)  # what stood inside something that the network lacks went with it
+    levels = sorted((kind, min(way.format(kind), Level.FULL if kind in left else Level.UNSUPPORTED)) for kind in used)
     losses += tuple(Loss(kind, level, _words(kind, level)) for kind, level in levels if level is not Level.FULL)
-    kept = frozenset(kind for kind, level in levels if level >= Level.PARTIAL)
-    shown = Words(tree=reduce(tree, kept)) if kept else Words(text=text_of(tree))
-    return Outcome(shown=(shown,), losses=losses)
+    return Outcome(shown=(Words(tree=shown) if kept else Words(text=text_of(tree)),), losses=losses)
 
 
 def _mentions(tree: Tree, way: Way) -> tuple[Tree, tuple[Loss, ...]]:

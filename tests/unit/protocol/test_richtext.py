@@ -257,7 +257,8 @@ def test_what_is_too_deep_becomes_lines():
     ("url", "safe"),
     [
         ("https://e.org/a b", "https://e.org/a%20b"),
-        (" HTTPS://E.org ", "HTTPS://E.org"),
+        (" HTTPS://E.org ", "https://E.org"),
+        ("Mimi://e.org/u/A", "mimi://e.org/u/A"),
         ("mimi://e.org/u/a", "mimi://e.org/u/a"),
         ("https://e.org/\u00e9<>", "https://e.org/\u00e9%3C%3E"),
         ("javascript:alert(1)", ""),

@@ -55,6 +55,28 @@ def test_a_mention_keeps_its_name():
     assert degrade.plan(said, partial).losses == (Loss("mention", Level.PARTIAL, "a mention is converted"),)
 
 
+def test_a_mention_is_a_mention_before_it_is_a_link():
+    said = content(text("Dear [Romeo](MIMI://e.org/u/r)!", MARKDOWN))
+    full = Capabilities(send=Way(formatting={Format.LINK: Level.FULL}, features={Feature.MENTION: Level.FULL}))
+    assert parts(degrade.plan(said, full)) == [said.part]
+    assert words(degrade.plan(said, Capabilities(send=Way(formatting={Format.LINK: Level.REJECTED})))) == [
+        "Dear Romeo!"
+    ]
+    refusing = Capabilities(send=Way(features={Feature.MENTION: Level.REJECTED}))
+    assert degrade.plan(said, refusing).refused == Refusal("unsupported", "the network refuses mentions")
+    assert words(degrade.plan(content(text("[a](https://e.org)", MARKDOWN)), refusing)) == ["a (https://e.org)"]
+
+
+def test_what_stands_inside_something_that_goes_is_lost_with_it_and_named():
+    here = Capabilities(send=Way(formatting=dict.fromkeys([Format.CODE_BLOCK, Format.BOLD], Level.FULL)))
+    plan = degrade.plan(content(text("> ```\n> a\n> ```\n>\n> **b**", MARKDOWN)), here)
+    assert parts(plan) == [text("> a\\\n> **b**".replace("> ", "\\> "), MARKDOWN)]
+    assert plan.losses == (
+        Loss("code-block", Level.UNSUPPORTED, "code block sent as plain words and characters"),
+        Loss("quote", Level.UNSUPPORTED, "quote sent as plain words and characters"),
+    )
+
+
 def test_a_network_may_refuse_text_or_a_kind_of_it():
     said = content(text("a"))
     assert degrade.plan(said, network(text=Level.REJECTED)).refused == Refusal(
