@@ -11,6 +11,7 @@ from aiohttp import BodyPartReader, hdrs, web
 from adapters.business.errors import BadParameter, MediaRefused
 from adapters.business.files import ANYTHING, File, bare, size_limit
 from adapters.business.media import UPLOAD_LIFETIME, Incoming, MediaStore
+from protocol.content import repaired
 
 _FIELD_OCTETS: Final = 4096
 _MOST_PARTS: Final = 16
@@ -59,7 +60,7 @@ class Upload:
         if self._file is not None:
             raise BadParameter("file: there are two")
         self._stated = part.headers.get(hdrs.CONTENT_TYPE, "")
-        self._name = (part.filename or "")[:240]
+        self._name = repaired(part.filename or "")[:240]  # it may be in any encoding
         self._file = await self._media.receive(_chunks(part), self._limit)
 
     async def _keep(self) -> File:
