@@ -70,7 +70,7 @@ def _longest(text: str, limit: int, unit: Unit) -> int:
     return whole or room
 
 
-_PARAGRAPH, _LINE, _WORD = (regex.compile(end) for end in (r"\n\s*\n", r"\n", r"\s+"))
+_PARAGRAPH, _LINE, _WORD = (regex.compile(end, regex.REVERSE) for end in (r"\n\s*\n", r"\n", r"\s"))
 
 
 def _cut(text: str, room: int) -> int:
@@ -85,4 +85,5 @@ def _cut(text: str, room: int) -> int:
 
 
 def _last(end: regex.Pattern[str], text: str, room: int) -> int:
-    return max((found.end() for found in end.finditer(text, 0, room)), default=0)
+    found = end.search(text, 0, room)
+    return found.end() if found else 0
