@@ -20,6 +20,7 @@ from bridge.endpoint.errors import EndpointError, NotReplayable
 from bridge.endpoint.inbound import Receiving
 from bridge.endpoint.keys import Keys
 from bridge.endpoint.ledger import Change, Ledger, MessageLog, MessageRow, State
+from bridge.endpoint.lookup import Lookup
 from bridge.endpoint.metrics import Metrics, Silent
 from bridge.endpoint.offers import Offers
 from bridge.endpoint.outbound import Hearing
@@ -154,7 +155,7 @@ class Endpoint:
         self.trust = Trust(ledger, router, self.rooms, self.deliveries, told=settings.distrust)
         self.receiving = Receiving(
             settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
-            aliases, in_flight, self.offers,
+            aliases, self.offers, Lookup(ledger, self.rooms, in_flight, self.offers),
             failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
         self.hearing = Hearing(

@@ -33,16 +33,17 @@ from adapters.contract import (
 from bridge.directory import Directory
 from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments, MediaFailure, has_files
-from bridge.endpoint.early import EarlyAliases, InFlight, landed
+from bridge.endpoint.early import EarlyAliases
 from bridge.endpoint.keys import ENDPOINT, Keys
-from bridge.endpoint.ledger import InboxRow, Ledger, MessageRow, Native, OfferRow, State, StatusRow, moves
+from bridge.endpoint.ledger import InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
+from bridge.endpoint.lookup import Lookup
 from bridge.endpoint.metrics import Metrics
 from bridge.endpoint.offers import Offers
 from bridge.endpoint.outbox import Batch, Outbox
 from bridge.endpoint.room import Room
 from bridge.endpoint.rooms import Rooms
 from bridge.endpoint.settings import EndpointSettings
-from bridge.endpoint.taking import Seen, Taking, named_by, refers_to
+from bridge.endpoint.taking import Seen, Taking
 from bridge.router.contract import RouterUnavailable
 from protocol import status
 from protocol.content import Part, SinglePart, text
@@ -53,7 +54,6 @@ from protocol.uri import UriError
 CURSOR = "adapter-cursor"
 
 _AT_ONCE = 256
-_LANDING_S = 2.0  # how long a reply may wait for the send of what it answers to return
 _LARGEST = 1_000_000  # octets of one encoded content; the router takes a little more
 
 Clock = Callable[[], int]
@@ -91,8 +91,8 @@ class Receiving:
         outbox: Outbox,
         attachments: Attachments,
         aliases: EarlyAliases,
-        in_flight: InFlight,
         offers: Offers,
+        lookup: Lookup,
         *,
         failed: Callable[[Batch, Room, bytes, translate.Failure], None],
         metrics: Metrics,
@@ -109,8 +109,8 @@ class Receiving:
         self._outbox = outbox
         self._attachments = attachments
         self._aliases = aliases
-        self._in_flight = in_flight
         self._offers = offers
+        self._lookup = lookup
         self._failed = failed
         self._metrics = metrics
         self._clock = clock
@@ -170,7 +170,7 @@ class Receiving:
 
     async def _accept(self, events: Sequence[Event]) -> None:
         slow = {key for key, waiting in self._backlog.items() if waiting}
-        known, offers = await self._known(events)
+        known, offers = await self._lookup.of(events)
         refused = await self._strangers(events)
         receipts = [event for event in events if isinstance(event, Receipt)]
         seen = await self._seen(receipts, known) if receipts else Seen({}, {})
@@ -185,40 +185,6 @@ class Receiving:
             self._rooms.establish(room)
         for key in taking.waiting:
             self._work_off(key)
-
-    async def _known(self, events: Sequence[Event]) -> tuple[dict[str, bytes], dict[str, list[OfferRow]]]:
-        """Look up every native id that is named, and what was offered where something may be an answer.
-
-        What is being sent just now is waited for if it may be meant.
-        """
-        sends = self._sends(events)
-        known = dict(await self._ledger.natives(named_by(events)))
-        here = {event.native_id for event in events if isinstance(event, Inbound)}
-        late: dict[asyncio.Event, None] = {}
-        answering: dict[str, tuple[asyncio.Event, ...]] = {}
-        for event, room, under_way in sends:
-            answers = isinstance(event, Inbound) and self._offers.concern(event, room)
-            if answers:
-                answering[room] = under_way
-            if answers or any(native not in known and native not in here for native in refers_to(event)):
-                late.update(dict.fromkeys(under_way))
-        if late:
-            await landed(late, _LANDING_S)
-            known = dict(await self._ledger.natives(named_by(events)))
-        offers = await self._offers.read(answering)
-        for room, under_way in answering.items():
-            if not all(send.is_set() for send in under_way):  # what the person saw last, nobody knows
-                offers[room] = [msgspec.structs.replace(offer, open=False) for offer in offers.get(room, [])]
-        return known, offers
-
-    def _sends(self, events: Iterable[Event]) -> list[tuple[Event, str, tuple[asyncio.Event, ...]]]:
-        """Find the events that may refer to something in their room, each with what is being sent there just now."""
-        found = []
-        for event in events:
-            room = self._rooms.of(event.conversation) if isinstance(event, Inbound | Receipt) else None
-            if room is not None:
-                found.append((event, room.uri, self._in_flight.under_way(room.uri)))
-        return found
 
     async def _strangers(self, events: Iterable[Event]) -> Mapping[str, Refused]:
         """Find the conversations in which nobody could be reached; those with a room are not asked about."""
