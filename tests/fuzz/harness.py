@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+
+DEFAULTS: Final = (
+    "-timeout=10",  # seconds for one input
+    "-rss_limit_mb=1024",
+    f"-artifact_prefix={Path(tempfile.gettempdir(), 'rialto-')}",
+)
+"""What libFuzzer is told unless the command line says otherwise: nothing may take long or much, or fill this folder."""
 
 Mutator: TypeAlias = Callable[[bytes, int, int], bytes]
 
@@ -40,7 +47,7 @@ def fuzz(
         for number, seed in enumerate(seeds):
             (corpus / str(number)).write_bytes(seed)
         dictionary.write_text("# what may be put in\n" + "".join(f'"{_spelt(word)}"\n' for word in words))
-        arguments = [*sys.argv, f"-dict={dictionary}", str(corpus)]
+        arguments = [sys.argv[0], *DEFAULTS, *sys.argv[1:], f"-dict={dictionary}", str(corpus)]
         if mutator:
             atheris.Setup(arguments, one_input, custom_mutator=mutator)
         else:
