@@ -176,8 +176,13 @@ def language_name(name: str) -> str:
 
 def merge(spans: Iterable[Span]) -> Spans:
     """Return ``spans`` cleaned: line breaks unmarked, links safe, nothing empty, neighbours alike made one."""
-    alike = groupby(_pieces(spans), key=lambda piece: (piece.marks, piece.link))
-    return tuple(Span("".join(piece.text for piece in pieces), marks, link) for (marks, link), pieces in alike)
+    return _joined(_pieces(spans))
+
+
+def _joined(spans: Iterable[Span]) -> Spans:
+    """Return ``spans`` with neighbours alike made one."""
+    runs = groupby(spans, key=lambda span: (span.marks, span.link))
+    return tuple(Span("".join(span.text for span in run), marks, link) for (marks, link), run in runs)
 
 
 def _pieces(spans: Iterable[Span]) -> Iterator[Span]:
@@ -244,7 +249,7 @@ def split_lines(spans: Iterable[Span]) -> list[Spans]:
 def join_lines(parts: Iterable[Iterable[Span]]) -> Spans:
     """Return lines as one sequence of spans: the opposite of ``split_lines``."""
     joined = [span for line in parts for span in (Span("\n"), *line)]
-    return merge(joined[1:])
+    return _joined(joined[1:])
 
 
 def lines(blocks: Iterable[Block]) -> list[Spans]:
