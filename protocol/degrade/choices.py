@@ -16,16 +16,20 @@ def match_option(answer: str, request: Commerce) -> Choice | None:
 
     An answer is the number under which an option was shown ("2", "2.", "(2)", "②", the keycap emoji, the digits of any
     script), its title or its id; case and blanks do not count. A title that is itself a number wins over the numbering,
-    and a title that two options share means neither.
+    and a title that two options share means neither. Ids are not shown to people: a number never means one.
     """
     options = options_of(request)
     said = _folded(answer)
     if not said:
         return None
-    named = [option for option in options if said in (_folded(option.title), _folded(option.id))]
-    if not named and (found := _NUMBER.fullmatch(_upright(answer).strip().rstrip(_KEYCAP))):
-        number = int(found[1])
-        named = list(options[number - 1 : number])
+    named = [option for option in options if said == _folded(option.title)]
+    if not named:
+        found = _NUMBER.fullmatch(_upright(answer).strip().rstrip(_KEYCAP))
+        if found:
+            number = int(found[1])
+            named = list(options[number - 1 : number])
+        else:
+            named = [option for option in options if said == _folded(option.id)]
     return _choice(named[0]) if len(named) == 1 else None
 
 

@@ -45,6 +45,18 @@ def test_a_title_of_several_words_is_found_whatever_stands_between_them():
     )
 
 
+def test_the_number_that_was_shown_wins_over_an_id_that_was_not():
+    counted = QuickReplies(body="x", options=tuple(Option(id=str(n), title=f"Row {n}") for n in (0, 1, 2)))
+    assert [degrade.match_option(said, counted).id for said in ("1", "2", "3")] == ["0", "1", "2"]
+    assert degrade.match_option("0", counted) is None
+    assert degrade.match_option("row 0", counted).id == "0"
+
+
+def test_a_title_wins_over_an_id():
+    crossed = QuickReplies(body="x", options=(Option(id="blue", title="Red"), Option(id="red", title="Blue")))
+    assert degrade.match_option("red", crossed).id == "blue"
+
+
 def test_a_title_wins_over_the_numbering_and_a_shared_one_means_neither():
     odd = QuickReplies(body="x", options=(Option(id="a", title="2"), Option(id="b", title="1")))
     assert degrade.match_option("2", odd).id == "a"
