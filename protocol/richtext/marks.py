@@ -183,7 +183,11 @@ def _spans(text: str, grammar: Grammar, marks: frozenset[Format], *, at_start: b
     """Yield the spans of one line, or of what stands inside a mark."""
     literal = at = 0
     hopeless: set[str] = set()
+    special = {JOINER, *(mark[0] for mark in grammar.marks)}
     while at < len(text):
+        if text[at] not in special:
+            at += 1
+            continue
         if text[at] == JOINER:
             yield Span(text[literal:at], marks)
             literal, at = _joiners(text, at, grammar, at_start=at_start)
