@@ -4,7 +4,8 @@ A network without buttons shows numbered options. What was offered is kept in th
 its delivery. A short text that quotes such a message, or that follows it directly, is looked up among its options; if
 it names one, it becomes the choice of that option, an answer to that message, with the person's words beside it. A
 location that follows a request for one answers it. Whatever is said to the person after the offer closes it: then only
-a quote can mean it, for a "2" after "How many?" must not press a button.
+a quote can mean it, for a "2" after "How many?" must not press a button. Clients that know no replies quote by ``>``
+before the words, which counts as a quote too.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from protocol.content import Disposition, NullPart, SinglePart
 from protocol.degrade import match_option
 from protocol.richtext import parts
 from protocol.richtext.reduction import text_of
+from protocol.richtext.tree import Quote
 
 ANSWERABLE_MS = 24 * 60 * 60 * 1000
 """For how long an offer can be answered without quoting it."""
 
-_LONGEST = 1024  # octets of a text that can name an option
+_LONGEST = 8192  # octets of a text that can name an option, with what it quotes
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,13 @@ class Answer(Struct, frozen=True):
 
     message: Message
     offer: OfferRow
+
+
+class _Said(Struct, frozen=True):
+    """The words of a message, and what they quote by ``>`` before them ('' if nothing)."""
+
+    words: str
+    quoted: str = ""
 
 
 class Offers:
@@ -95,21 +104,28 @@ class Offers:
 
         ``known`` is the id map's part that concerns the message.
         """
-        message = event.message
-        if not _may_answer(message):
+        if not _may_answer(event.message):
             return None
-        if message.in_reply_to is not None:
-            quoted = known.get(message.in_reply_to)
-            offer = next((each for each in offers if each.mimi_id == quoted), None)
-        elif isinstance(event.conversation, Direct):  # among many, nobody knows whom a bare number answers
-            youngest = self._clock() - ANSWERABLE_MS
-            offer = next((each for each in offers if each.open and each.at >= youngest), None)
-        else:
-            offer = None
+        said = _said(event.message)
+        offer = self._meant(event, said, offers, known)
         if offer is None or (request := _decode(offer.part)) is None:
             return None
-        meant = answer(message, request, offer.native_id)
+        meant = _answer(event.message, said, request, offer.native_id)
         return Answer(meant, offer) if meant is not None else None
+
+    def _meant(
+        self, event: Inbound, said: _Said, offers: Sequence[OfferRow], known: Mapping[str, bytes]
+    ) -> OfferRow | None:
+        """Return the offer that a message is about, as far as where it stands can tell."""
+        quoted = event.message.in_reply_to
+        if quoted is not None:
+            return next((offer for offer in offers if offer.mimi_id == known.get(quoted)), None)
+        if said.quoted:
+            return next((offer for offer in offers if _begins(offer, said.quoted)), None)
+        if not isinstance(event.conversation, Direct):  # among many, nobody knows whom a bare number answers
+            return None
+        youngest = self._clock() - ANSWERABLE_MS
+        return next((offer for offer in offers if offer.open and offer.at >= youngest), None)
 
     def take(self, change: Change, answered: Answer, offers: list[OfferRow]) -> None:
         """Write into ``change``, and into ``offers``, that an offer was answered."""
@@ -133,16 +149,15 @@ def _decode(stored: bytes) -> Commerce | None:
         return None
 
 
-def answer(message: Message, request: Commerce, native_id: str) -> Message | None:
+def _answer(message: Message, said: _Said, request: Commerce, native_id: str) -> Message | None:
     """Return ``message`` as the answer that it is to ``request``, which is named ``native_id``; None if it is none."""
     target = message.in_reply_to or native_id
     if isinstance(commerce.find(message.part), Location):
         return structs.replace(message, in_reply_to=target) if isinstance(request, LocationRequest) else None
-    words = _words(message)
-    choice = match_option(words, request)
+    choice = match_option(said.words, request)
     if choice is None:
         return None
-    return structs.replace(message, part=commerce.message(choice, words), in_reply_to=target)
+    return structs.replace(message, part=commerce.message(choice, said.words), in_reply_to=target)
 
 
 def _may_answer(message: Message) -> bool:
@@ -155,9 +170,25 @@ def _may_answer(message: Message) -> bool:
     return isinstance(commerce.find(part), Location)
 
 
-def _words(message: Message) -> str:
+def _said(message: Message) -> _Said:
     part = message.part
     if not isinstance(part, SinglePart):
-        return ""
+        return _Said("")
     tree = parts.read(part)
-    return part.text if tree is None else text_of(tree)
+    match tree:
+        case None:
+            return _Said(part.text)
+        case (Quote(blocks), _, *_):
+            return _Said(text_of(tree[1:]), text_of(blocks))
+        case _:
+            return _Said(text_of(tree))
+
+
+def _begins(offer: OfferRow, quoted: str) -> bool:
+    """Whether an offer, in words, begins like this; clients quote as many lines as they like."""
+    request = _decode(offer.part)
+    return request is not None and _folded(commerce.text_of(request)).startswith(_folded(quoted))
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()

@@ -17,7 +17,7 @@ from bridge.endpoint.ledger import Change, OfferRow
 from protocol import commerce
 from protocol.capabilities import Feature, Level, Way
 from protocol.commerce import Choice, Location, LocationRequest, Menu, Option, QuickReplies, Section
-from protocol.content import Disposition, ExternalPart, NullPart, text
+from protocol.content import MARKDOWN, Disposition, ExternalPart, NullPart, text
 from tests.unit.endpoint.crash import Fuse, MortalAdapter, MortalRouter, kill, mortal_ledger
 from tests.unit.endpoint.fake_adapter import EVERYTHING, FakeAdapter, FakeNetwork, Taken
 from tests.unit.endpoint.house import House, now, until
@@ -149,10 +149,21 @@ async def test_a_quote_of_something_else_is_no_answer(shop: Shop) -> None:
     assert choice(await shop.hears("2")) is not None
 
 
+async def test_a_quote_may_be_only_words(shop: Shop) -> None:
+    await shop.asks(COLOURS)
+    await shop.asks("How many?")
+    quoting = await shop.hears(Message(text("> Which colour?\\\n> 1\\. Red\n\n2", MARKDOWN)))
+    assert choice(quoting) == Choice(id="b", title="Blue")
+    assert quoting.message.in_reply_to == "q1"
+    other = await shop.hears(Message(text("> How many?\n\n2", MARKDOWN)))
+    assert choice(other) is None
+    assert choice(await shop.hears(Message(text("> 2", MARKDOWN)))) is None
+
+
 async def test_formatted_words_are_read_and_long_ones_are_not(shop: Shop) -> None:
     await shop.asks(COLOURS)
-    assert choice(await shop.hears("Red " * 400)) is None
-    assert choice(await shop.hears(Message(text("**Red**", "text/markdown;variant=GFM-MIMI")))) is not None
+    assert choice(await shop.hears("Red " * 4000)) is None
+    assert choice(await shop.hears(Message(text("**Red**", MARKDOWN)))) is not None
 
 
 async def test_the_edit_of_an_answer_stays_an_edit(shop: Shop) -> None:
