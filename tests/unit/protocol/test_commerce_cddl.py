@@ -18,8 +18,9 @@ HEAD = f"""\
 ; What businesses send and what customers answer: bodies of single parts in {MIMI_CONTENT}. To be put after
 ; content.cddl, whose $$body they extend (cat content.cddl commerce.cddl); a body alone can be validated by its rule.
 ; Written from the types of protocol/commerce, which also say what CDDL cannot: that the options of one part have
-; different ids, that there are 100 rows in all, and that no field is written at its default. Sizes are octets, four for
-; each character of a limit. The encoding is deterministic CBOR (RFC 8949 section 4.2.1).
+; different ids and the fields of a form different names, that there are 100 rows in all, and that no field is written
+; at its default. Sizes are octets, four for each character of a limit. The encoding is deterministic CBOR (RFC 8949,
+; section 4.2.1).
 """
 
 
