@@ -27,7 +27,7 @@ def split(text: str, limit: int | None, unit: Unit) -> Iterator[str]:
     ``limit`` must be at least 1. A code point that is longer than the limit becomes a question mark.
     """
     rest = text.strip("\n")
-    while limit is not None and not _fits(rest, limit, unit):
+    while rest and limit is not None and not _fits(rest, limit, unit):
         cut = first(rest, limit, unit)
         if piece := rest[:cut].rstrip() if cut else "?":
             yield piece

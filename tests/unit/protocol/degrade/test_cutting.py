@@ -61,6 +61,8 @@ def test_where_no_text_goes_files_and_buttons_still_go():
     silent = Capabilities(send=RICH.send, limits=Limits(text=0))
     assert parts(degrade.plan(content(CAT), silent)) == [CAT]
     assert parts(degrade.plan(content(commerce.message(COLOURS)), silent)) == [commerce.single(COLOURS)]
+    nonsense = Capabilities(send=RICH.send, limits=Limits(text=-1))
+    assert parts(degrade.plan(content(CAT), nonsense)) == [CAT]
     captioned = several(CAT, text("My cat"), semantics=Semantics.SINGLE_UNIT)
     assert degrade.plan(content(captioned), silent).refused.reason == "too-large"
     assert degrade.plan(content(text("ab")), with_limit(0)).refused == Refusal(
@@ -91,6 +93,7 @@ def test_where_no_text_goes_files_and_buttons_still_go():
         ("éab", 1, Unit.UTF8, ["?", "a", "b"]),
         ("   a", 2, Unit.CODE_POINTS, ["a"]),
         ("", 1, Unit.UTF8, []),
+        ("", -1, Unit.CODE_POINTS, []),
     ],
 )
 def test_text_is_cut_where_a_reader_would_cut_it(said, limit, unit, pieces):
