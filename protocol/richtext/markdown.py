@@ -245,7 +245,8 @@ _TILDES: Final = (_Piece("open", "~~"), _Piece("close", "~~"))
 
 
 def _write_line(spans: Spans, *, table: bool = False) -> str:
-    pieces = list(_pieces(spans, (Format.BOLD, Format.ITALIC, Format.STRIKE)))
+    used = frozenset().union(*(span.marks for span in spans))
+    pieces = list(_pieces(spans, [mark for mark in _DELIMITERS if mark in used]))
     referenced: dict[int, set[int]] = {}
     for number, at in _references(pieces):
         referenced.setdefault(number, set()).add(at)

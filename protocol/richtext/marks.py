@@ -309,6 +309,8 @@ def _marked(spans: Spans, kinds: tuple[Format, ...], grammar: Grammar, risky: se
         return "".join(_escaped(spans, grammar, risky, before, after))
     kind, *others = kinds
     rest = tuple(others)
+    if not any(kind in span.marks for span in spans):
+        return _marked(spans, rest, grammar, risky, before, after)
     mark = next((mark for mark in reversed(tuple(grammar.marks)) if grammar.marks[mark] is kind), "")
     runs = [tuple(run) for _, run in groupby(_tight(spans, kind), key=lambda span: kind in span.marks)]
     edges = [before, *("".join(span.text for span in run) for run in runs), after]
