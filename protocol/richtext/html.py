@@ -77,7 +77,7 @@ def read(html: str) -> Tree:
 def sanitise(html: str) -> str:
     """Return ``html`` with harmless elements and links only, every element closed."""
     return nh3.clean(
-        _bounded(html),
+        _bounded(html.encode(errors="replace").decode()),
         tags=_TAGS,
         clean_content_tags=_UNSAID,
         attributes={"a": {"href"}, "code": {"class"}, "ol": {"start"}, "img": {"alt"}, "span": {"style"}},
