@@ -108,6 +108,7 @@ def test_a_refusal_of_the_endpoint_is_told_in_the_apis_terms(reason: str, number
         ({"public_url": "127.0.0.1"}, "public_url"),
         ({"callback_url": "shop.example"}, "callback_url"),
         ({"colour": "blue"}, "colour"),
+        ({"templates": [{"name": "x", "language": "en", "body": "y"}] * 2}, "templates: the same name and language"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_by_name(changes: dict[str, Any], complaint: str) -> None:
