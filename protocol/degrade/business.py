@@ -31,6 +31,7 @@ from protocol.degrade.outcome import Outcome, Whole, Words, dropped, refused
 from protocol.degrade.splitting import shorten
 from protocol.degrade.words import named
 
+_Part = TypeVar("_Part", bound=Commerce)
 _Buttoned = TypeVar("_Buttoned", bound=QuickReplies | Template | Card)
 
 
@@ -42,6 +43,8 @@ def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outc
         return refused("unsupported", f"the network refuses {named(feature)}")
     if level is Level.DROPPED:
         return dropped(feature, f"{named(feature)} left out")
+    whole, part = part, _detached(part)
+    source = source if part == whole else single(part)
     offers = bool(options_of(part))
     for candidate in (part, _other_shape(part)):
         if candidate is not None and capabilities.send.level(feature_of(candidate)) >= Level.PARTIAL:
@@ -52,6 +55,14 @@ def show(part: Commerce, source: SinglePart, capabilities: Capabilities) -> Outc
     loss = Loss(feature, Level.UNSUPPORTED, f"{named(feature)} sent in words{', the options numbered' * offers}")
     asked = part if offers or isinstance(part, LocationRequest) else None
     return Outcome(shown=(Words(text=text_of(part)),), losses=(loss,), offers=offers, asked=asked)
+
+
+def _detached(part: _Part) -> _Part:
+    """Return ``part`` without pictures that are other parts of its message: those are sent as messages of their own."""
+    if isinstance(part, Carousel):
+        return replace(part, cards=tuple(map(_detached, part.cards)))
+    media = getattr(part, "media", None)
+    return replace(part, media=None) if media is not None and media.url.startswith("cid:") else part
 
 
 def _losses(part: Commerce, candidate: Commerce, fitting: Commerce, capabilities: Capabilities) -> tuple[Loss, ...]:

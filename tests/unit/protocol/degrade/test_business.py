@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol import commerce, degrade
-from protocol.capabilities import Level, Limits, Unit
+from protocol.capabilities import Capabilities, Feature, FileRule, Level, Limits, Unit, Way
 from protocol.commerce import (
     Card,
     Carousel,
@@ -20,7 +20,7 @@ from protocol.commerce import (
     Section,
     Template,
 )
-from protocol.content import text
+from protocol.content import ExternalPart, cid, text
 from protocol.degrade import Loss, Planned, Refusal
 from tests.unit.protocol.degrade.scene import (
     BARE,
@@ -77,6 +77,25 @@ def test_a_list_keeps_the_picture_but_has_no_room_for_links():
     assert shown(degrade.plan(content(commerce.single(listed)), buttons)) == pictured
     linked = replace(COLOURS, links=(LinkTo(title="Call", url="tel:+391"),))
     assert words(degrade.plan(content(commerce.single(linked)), listing)) == [commerce.text_of(linked)]
+
+
+def test_a_picture_of_the_same_message_is_sent_beside_the_part_that_named_it():
+    """What is sent holds no reference to a part that is not in it."""
+    roses = ExternalPart("image/jpeg", "https://e.org/x", enc_alg=1)
+    inside = Media(kind=MediaKind.IMAGE, url=cid(3))
+    both = Capabilities(
+        send=Way(
+            features={Feature.QUICK_REPLIES: Level.FULL, Feature.CAROUSEL: Level.FULL},
+            files={"image/*": FileRule()},
+        )
+    )
+    for asked, bare in (
+        (replace(COLOURS, media=inside), COLOURS),
+        (Carousel(cards=(Card(body="Tea", media=inside),)), Carousel(cards=(Card(body="Tea"),))),
+    ):
+        plan = degrade.plan(content(commerce.message(asked, files=(roses,))), both)
+        assert parts(plan) == [commerce.single(bare), roses]
+        assert plan.losses == ()
 
 
 def test_a_long_list_is_no_set_of_buttons():
