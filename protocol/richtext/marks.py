@@ -78,8 +78,8 @@ class Grammar(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 _FENCE: Final = "```"
-_FENCE_INSIDE = re.compile("``(?=`)")
-_BROKEN_FENCE = re.compile(f"(?<=``){JOINER}(?=`)")
+_FENCE_INSIDE = re.compile(f"``(?={JOINER}*`)")
+_BROKEN_FENCE = re.compile(f"(?<=``){JOINER}(?={JOINER}*`)")
 _ITEM = re.compile(r"(?:[-*]|(\d{1,8})\.) (?=.*\S)")
 _JOINERS = re.compile(f"{JOINER}+")
 

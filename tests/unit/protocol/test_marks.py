@@ -8,7 +8,7 @@ from adapters.business.marks import GRAMMAR as WHATSAPP
 from adapters.xmpp.styling import GRAMMAR as STYLING
 from protocol.capabilities import Format
 from protocol.richtext import marks
-from protocol.richtext.tree import Paragraph, Span, plain
+from protocol.richtext.tree import CodeBlock, Paragraph, Span, plain
 
 GRAMMARS = pytest.mark.parametrize("grammar", [STYLING, WHATSAPP], ids=["styling", "whatsapp"])
 CODE = frozenset({Format.CODE})
@@ -22,6 +22,13 @@ def test_a_literal_mark_right_before_a_marked_word_swallows_nothing() -> None:
 
 def test_a_literal_mark_at_the_end_of_a_line_needs_no_joiner() -> None:
     assert marks.escape("2` + 3`", WHATSAPP) == "2` + 3`"
+
+
+@GRAMMARS
+@pytest.mark.parametrize("code", ["```", "``\u2060`", "`````\u2060\u2060`", "a``\u2060\u2060```b", "``\u2060"])
+def test_code_keeps_a_joiner_of_its_own(code: str, grammar: marks.Grammar) -> None:
+    tree = (CodeBlock(code),)
+    assert marks.read(marks.write(tree, grammar), grammar) == tree
 
 
 @GRAMMARS
