@@ -33,6 +33,7 @@ from protocol.richtext.parts import is_text
 _NOTHING_KNOWN: Final = Context()
 _PASSED_ON: Final = frozenset({MIMI_STATUS, TYPING})
 _MAX_EMOJI: Final = 32
+_IN_COLOUR: Final = "\ufe0f"
 
 
 def plan(content: Content, capabilities: Capabilities, *, context: Context = _NOTHING_KNOWN) -> Plan:
@@ -111,8 +112,9 @@ def _reaction(
     said: list[str] = []
     for part in reactions:
         emoji = part.text.strip()
-        if level >= Level.PARTIAL and known and _usable(emoji, capabilities):
-            reaction = text_part(emoji, disposition=Disposition.REACTION)
+        usable = _usable(emoji, capabilities)
+        if level >= Level.PARTIAL and known and usable:
+            reaction = text_part(usable, disposition=Disposition.REACTION)
             native.append(Planned(part=reaction, keeps_in_reply_to=True, keeps_replaces=replaces and not native))
         elif emoji:
             said.append(emoji)
@@ -127,10 +129,14 @@ def _reaction(
     return Plan(messages=(*native, *reply.messages), losses=(*losses, *reply.losses))
 
 
-def _usable(emoji: str, capabilities: Capabilities) -> bool:
+def _usable(emoji: str, capabilities: Capabilities) -> str:
+    """Return ``emoji`` as the network knows it, or nothing; whether it asks for colour (U+FE0F) makes no difference."""
     allowed, limits = capabilities.send.reactions, capabilities.limits
+    if allowed is not None and emoji not in allowed:
+        bare = emoji.replace(_IN_COLOUR, "")
+        emoji = min((one for one in allowed if one.replace(_IN_COLOUR, "") == bare), default="")
     fits = limits.text is None or limits.unit.length(emoji) <= limits.text
-    return 0 < len(emoji) <= _MAX_EMOJI and fits and (allowed is None or emoji in allowed)
+    return emoji if len(emoji) <= _MAX_EMOJI and fits else ""
 
 
 def _spoken_reaction(emoji: str, capabilities: Capabilities, context: Context) -> Plan:

@@ -118,6 +118,15 @@ def test_a_reaction_that_vanishes_is_judged_like_any_message(here):
     assert refused == Refusal("unsupported", "the network refuses a message with expiry")
 
 
+@pytest.mark.parametrize(("said", "allowed", "sent"), [("❤", "❤️", "❤️"), ("❤️", "❤", "❤"), ("👁‍🗨", "👁️‍🗨️", "👁️‍🗨️")])
+def test_a_heart_is_a_heart_in_either_spelling(said, allowed, sent):
+    here = Capabilities(send=Way(features={Feature.REACTION: Level.FULL}, reactions=frozenset({allowed, "👍"})))
+    plan = degrade.plan(content(reaction(said), in_reply_to=ID), here, context=KNOWN)
+    assert plan == Plan(messages=(Planned(part=reaction(sent), keeps_in_reply_to=True),))
+    none = degrade.plan(content(reaction("👎"), in_reply_to=ID), here, context=KNOWN)
+    assert words(none) == ["Reacted with 👎 to “Wherefore art thou?”"]
+
+
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
