@@ -172,9 +172,9 @@ def decode(data: bytes, *, now: int | None = None) -> Content:
     return content
 
 
-def encode(content: Content) -> bytes:
+def encode(content: Content, *, now: int | None = None) -> bytes:
     """Return the deterministic encoding of ``content``; raise like ``decode`` unless ``decode`` would accept it."""
-    check(content)
+    check(content, now=now)
     expires = content.expires
     return cbor.encode(
         [

@@ -93,8 +93,7 @@ def post(
         in_reply_to=_named(message.in_reply_to, known),
         extensions=extensions,
     )
-    content.check(made, now=now // 1000)
-    encoded = content.encode(made)
+    encoded = content.encode(made, now=now // 1000)
     return Posted(made, encoded, content.message_id(encoded, sender, room))
 
 

@@ -355,8 +355,11 @@ def test_how_many_items_a_part_should_have() -> None:
 
 def test_how_far_away_an_absurd_expiry_is() -> None:
     for days in (-400, 400):
+        absurd = saying(expires=Expiration(False, NOW + days * 86_400))
         with pytest.raises(content.AbsurdExpiry, match=r"^an expiry 400 days away at"):
-            decode(encode(saying(expires=Expiration(False, NOW + days * 86_400))), now=NOW)
+            decode(encode(absurd), now=NOW)
+        with pytest.raises(content.AbsurdExpiry, match=r"^an expiry 400 days away at"):
+            encode(absurd, now=NOW)
 
 
 def test_what_only_the_encoding_can_refuse_is_refused_there() -> None:
