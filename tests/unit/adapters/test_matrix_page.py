@@ -18,7 +18,7 @@ from adapters.matrix import adapter as matrix_adapter
 from adapters.xmpp import abilities
 from adapters.xmpp.config import XmppConfig
 from protocol import commerce, degrade
-from protocol.capabilities import Capabilities, Feature, FileRule, Format, Level, Way
+from protocol.capabilities import Capabilities, Feature, FileRule, Format, Level, Unit, Way
 from protocol.commerce import Card, Carousel, Option, Section
 from protocol.content import (
     MARKDOWN,
@@ -34,6 +34,7 @@ from protocol.content import (
     text,
 )
 from protocol.degrade import Context, Plan, Referenced
+from protocol.degrade.words import named
 
 PAGE = Path(__file__).parents[3] / "specs" / "matrix.md"
 
@@ -55,7 +56,7 @@ NATIVE = Capabilities(
     receive=Way(
         features=dict.fromkeys(Feature, Level.FULL),
         formatting=dict.fromkeys(Format, Level.FULL),
-        files={"*/*": FileRule()},
+        files={"*/*": FileRule(caption=Level.FULL)},
     )
 )
 """A client that speaks MIMI itself, such as a business's own endpoint: it can say everything."""
@@ -132,10 +133,14 @@ def sayings() -> dict[str, tuple[Content, object]]:
         "thread": (said(text("word"), topic_id=b"t"), Feature.TOPIC),
         "vanishing": (said(text("word"), expires=Expiration(True, 60)), Feature.EXPIRY),
     }
-    found |= {kind.replace("-", " "): (said(text(example, MARKDOWN)), kind) for kind, example in MARKED.items()}
+    found |= {named(kind): (said(text(example, MARKDOWN)), kind) for kind, example in MARKED.items()}
     found |= {name: (said(file(mime)), mime) for name, mime in FILES.items()}
-    found["caption"] = (said(captioned()), "image/jpeg")
-    return found | {kind.replace("-", " "): (said(commerce.message(part)), kind) for kind, part in BUSINESS.items()}
+    found["caption"] = (said(captioned()), FileRule)
+    return found | {named(kind): (said(commerce.message(part)), kind) for kind, part in BUSINESS.items()}
+
+
+SIGNALS = {"delivery receipt": Feature.DELIVERED, "read receipt": Feature.READ, "typing": Feature.TYPING}
+"""What is told without a message; it is never planned, an adapter takes it or does not."""
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -152,6 +157,8 @@ def sayable(way: Way, need: object) -> bool:
             return way.level(need) >= Level.PARTIAL
         case str():
             return way.file(need).level >= Level.PARTIAL
+        case type():
+            return way.file("image/jpeg").caption >= Level.PARTIAL
         case _:
             return True
 
@@ -171,11 +178,21 @@ def cell(content: Content, need: object, source: Capabilities, target: Capabilit
     return outcome(degrade.plan(content, target, context=KNOWN))
 
 
+def signal(feature: Feature, source: Capabilities, target: Capabilities) -> str:
+    """What happens to a receipt, or to the news that somebody types."""
+    if source.receive.level(feature) < Level.PARTIAL:
+        return "-"
+    return "yes" if target.send.level(feature) >= Level.PARTIAL else "lost"
+
+
 def table(around: dict[str, Capabilities]) -> list[str]:
     pairs = [(one, other) for one in (*around, "native") for other in around if one != other]
     rows = ["| | " + " | ".join(f"{one} to {other}" for one, other in pairs) + " |", "|---" * (len(pairs) + 1) + "|"]
     for name, (content, need) in sayings().items():
         cells = [cell(content, need, around.get(one, NATIVE), around[other]) for one, other in pairs]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    for name, feature in SIGNALS.items():
+        cells = [signal(feature, around.get(one, NATIVE), around[other]) for one, other in pairs]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return rows
 
@@ -184,28 +201,33 @@ def details(around: dict[str, Capabilities]) -> list[str]:
     """What a native MIMI client's words become on each network, and in the planner's own words what is lost."""
     found = []
     for name, target in around.items():
-        found += [f"### To {name}", ""]
+        alike: dict[str, list[str]] = {}
         for what, (content, _) in sayings().items():
             plan = degrade.plan(content, target, context=KNOWN)
             losses = [plan.refused.text] if plan.refused else [loss.text for loss in plan.losses]
-            found += [f"- {what}: {'; '.join(losses)}"] if losses else []
-        found.append("")
+            if losses:
+                alike.setdefault("; ".join(losses).removeprefix(f"{what} "), []).append(what)
+        found += [f"### To {name}", "", *(f"- {', '.join(whats)}: {loss}" for loss, whats in alike.items()), ""]
     return found
 
 
 def fact(name: str, one: Capabilities) -> str:
     """A network's row in the first table."""
-    limit = f"{one.limits.text:,} {one.limits.unit}" if one.limits.text else "none"
+    text_limit = f"{one.limits.text:,} {UNITS[one.limits.unit]}" if one.limits.text else "any"
+    octets = one.send.file("image/jpeg").max_size
+    file_limit = f"{octets / (1 << 20):,.0f} MiB" if octets else "any"
     promises = ("yes" if promise else "no" for promise in (one.idempotent_send, one.ordered, one.history))
-    return f"| {name} | {one.leg.label} | {limit} | {' | '.join(promises)} |"
+    return f"| {name} | {one.leg.label} | {text_limit} | {file_limit} | {' | '.join(promises)} |"
 
 
 def page() -> str:
     around = networks()
-    facts = [fact(name, one) for name, one in around.items()]
+    rooms = abilities.capabilities(XmppConfig(component="rialto.example", secret="unused"), room=True, files=True)
+    facts = [fact(name, one) for name, one in {**around, "XMPP, in rooms": rooms}.items()]
     return "\n".join([HEAD, *facts, TABLE_HEAD, *table(around), DETAILS_HEAD, *details(around)]).rstrip() + "\n"
 
 
+UNITS = {Unit.CODE_POINTS: "characters", Unit.UTF16: "units of UTF-16", Unit.UTF8: "octets of UTF-8"}
 HEAD = """# What is lost from one network to another
 
 Generated from what the adapters say of themselves and what the planner makes of it, with default settings; a test keeps
@@ -213,23 +235,27 @@ it true. `python -m tests.unit.adapters.test_matrix_page > specs/matrix.md` writ
 
 ## The networks
 
-The leg is where plaintext exists on the network's side. Longer texts are cut between words. With idempotent sends, a
-message whose acknowledgement was lost is sent again without being shown twice.
+The leg is where plaintext exists on the network's side. Longer texts are cut between words and stay formatted. For a
+larger file a notice takes its place, or the message is refused if there is nothing else in it. With idempotent sends, a
+message whose acknowledgement was lost is sent again without being shown twice. History is what can be fetched of the
+time when the adapter was away.
 
-| network | leg | longest text | idempotent sends | keeps order | history |
-|---|---|---|---|---|---|"""
+| network | leg | longest text | largest file | idempotent sends | keeps order | history |
+|---|---|---|---|---|---|---|"""
 TABLE_HEAD = """
 ## From here to there
 
 *yes*: nothing is lost. *converted*: it arrives in another shape. *in words*: the network has nothing of the kind, so
 words say it: a reaction becomes a short reply, an edit a marked new message, buttons a numbered list that a digit
-answers. *lost*: it arrives without. *refused*: the sender is told why. *-*: nobody can say it there. *native* is a
-client that speaks MIMI itself.
+answers; of formatting the words stay. *lost*: the message arrives without it. *refused*: nothing arrives, and the
+sender is told why. *-*: nobody can say it there. *native* is a client that speaks MIMI itself; to it everything goes
+as it was said.
 """
 DETAILS_HEAD = """
 ## In detail
 
-What becomes of everything that a native client can say. What is not listed arrives as it was said.
+What becomes of everything that a native client can say, in the words that the daemon's log has for it. What is not
+listed arrives as it was said.
 """
 
 
@@ -239,9 +265,9 @@ def test_the_page_is_what_the_code_does():
 
 def test_everything_that_a_network_may_have_is_in_the_table():
     names = set(sayings())
-    shown_otherwise = {"delete", "topic", "expiry", "delivered", "read", "typing"}
-    assert {kind.replace("-", " ") for kind in Feature} - shown_otherwise <= names
-    assert {kind.replace("-", " ") for kind in Format} <= names
+    shown_otherwise = {"delete", "topic", "expiry", *SIGNALS.values()}
+    assert {named(kind) for kind in Feature} - shown_otherwise <= names
+    assert {named(kind) for kind in Format} <= names
 
 
 @pytest.mark.parametrize("name", ["XMPP", "Matrix", "business"])
