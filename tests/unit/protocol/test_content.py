@@ -129,7 +129,7 @@ def test_one_reaction_is_one_part_and_several_are_never_one_text() -> None:
     assert reaction("❤") == SinglePart(TEXT_PLAIN, "❤".encode(), disposition=Disposition.REACTION)
     both = reaction("❤", "🥳")
     assert isinstance(both, MultiPart)
-    assert both.semantics is Semantics.PROCESS_ALL
+    assert (both.semantics, both.disposition) == (Semantics.PROCESS_ALL, Disposition.REACTION)
     assert [inner.text for _, inner in walk(both) if isinstance(inner, SinglePart)] == ["❤", "🥳"]
 
 
