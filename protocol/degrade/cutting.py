@@ -114,7 +114,9 @@ def _worn_off(shown: Iterable[Shown], parts: Iterable[Part]) -> Iterator[Loss]:
     """Yield the kinds of formatting that are in none of the pieces: a table between its rows, a mark without room."""
     said = (part.caption if isinstance(part, File) else part for part in shown)
     wanted = {kind for one in said if isinstance(one, Words) for kind in formats(one.tree or ())}
-    texts = (inner for part in parts for _, inner in walk(part) if isinstance(inner, SinglePart))
+    texts = [inner for part in parts for _, inner in walk(part) if isinstance(inner, SinglePart)]
+    if Format.TABLE not in wanted and all(part.content_type == MARKDOWN for part in texts):
+        return  # every piece is formatted, and only tables are cut into something else
     left = {kind for part in texts for kind in formats(text_parts.read(part) or ())}
     for kind in sorted(wanted - left):
         yield Loss(kind, Level.UNSUPPORTED, f"{words.named(kind)} sent as plain words, which had to be cut")
