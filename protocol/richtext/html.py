@@ -229,15 +229,16 @@ def _close(element: _Element, parent: _Element) -> None:
 
 
 _STYLES: Final = (
-    (re.compile(r"font-weight\s*:\s*(bold|[6-9]00)"), Format.BOLD),
-    (re.compile(r"font-style\s*:\s*(italic|oblique)"), Format.ITALIC),
-    (re.compile(r"text-decoration\s*:[^;]*line-through"), Format.STRIKE),
-    (re.compile(r"font-family\s*:[^;]*monospace"), Format.CODE),
+    (re.compile(r"\s*font-weight\s*:\s*(bold|[6-9]00)"), Format.BOLD),
+    (re.compile(r"\s*font-style\s*:\s*(italic|oblique)"), Format.ITALIC),
+    (re.compile(r"\s*text-decoration\s*:.*line-through", re.DOTALL), Format.STRIKE),
+    (re.compile(r"\s*font-family\s*:.*monospace", re.DOTALL), Format.CODE),
 )
 
 
 def _styles(style: str) -> frozenset[Format]:
-    return frozenset(mark for pattern, mark in _STYLES if pattern.search(style)) if style else frozenset()
+    declarations = style.split(";") if style else ()
+    return frozenset(mark for each in declarations for pattern, mark in _STYLES if pattern.match(each))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

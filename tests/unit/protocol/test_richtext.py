@@ -210,6 +210,14 @@ def test_html_that_nests_deeper_than_anybody_writes_is_read_in_no_time(tag):
     assert time.process_time() - begun < 10
 
 
+def test_a_style_that_repeats_itself_is_read_in_no_time():
+    """As long as a message may be, with a property that is begun again and again and never says anything."""
+    style = "text-decoration:" * 50_000
+    begun = time.process_time()
+    assert not formats(html.read(f'<span style="text-decoration:{style}">a</span>'))
+    assert time.process_time() - begun < 10
+
+
 def test_html_is_written_with_every_element_closed():
     tree = markdown.read(
         "# T\n\na  **b <i>**\\\n[l](https://e.org/?a&b)\n\n- [ ] x\n\n"
