@@ -38,14 +38,14 @@ class Lead(Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """What stands on the line of the text."""
-        return (words.speaker(self.speaker) if self.speaker else "") + (words.edited() if self.edited else "")
+        return words.speaker(self.speaker) + (words.edited() if self.edited else "")
 
     @property
     def quote(self) -> str:
         """What was answered, on one line, or nothing."""
         if self.quoted is None or not (said := excerpt(self.quoted.text)):
             return ""
-        return (words.speaker(self.quoted.sender) if self.quoted.sender else "") + said
+        return words.speaker(self.quoted.sender) + said
 
 
 def led(shown: tuple[Shown, ...], lead: Lead, capabilities: Capabilities) -> tuple[Shown, ...]:

@@ -76,7 +76,7 @@ def _young(message: Referenced, limit: int | None) -> bool:
 
 def _in_words(said: str, loss: Loss, capabilities: Capabilities, context: Context) -> Plan:
     """Return the plan that says in words what the network cannot do."""
-    named = words.speaker(context.sender) + said if context.sender and not capabilities.shows_sender else said
+    named = said if capabilities.shows_sender else words.speaker(context.sender) + said
     return cutting.cut((Words(text=named),), (loss,), capabilities)
 
 
@@ -174,7 +174,7 @@ def _message(content: Content, capabilities: Capabilities, context: Context) -> 
         return _refused("unsupported", shown.losses[0].text) if shown.losses else Plan()
     losses = (*edit.losses, *reply.losses, *_aside(content, capabilities), *shown.losses)
     lead = cutting.Lead(
-        speaker=context.sender if not capabilities.shows_sender else "",
+        speaker=excerpt(context.sender) if not capabilities.shows_sender else "",
         edited=content.replaces is not None and not edit.keeps,
         quoted=context.answered if content.in_reply_to is not None and not reply.keeps and not reply.dropped else None,
     )

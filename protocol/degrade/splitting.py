@@ -19,6 +19,8 @@ from protocol.richtext.tree import clean
 _CLUSTER: Final = regex.compile(r"\X")
 _MAX_UNITS: Final = {Unit.CODE_POINTS: 1, Unit.UTF16: 2, Unit.UTF8: 4}
 ELLIPSIS: Final = "…"
+_TURNS: Final = regex.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Embeddings, overrides and isolates (UAX #9); left open, they would change the direction of what others say."""
 
 
 def split(text: str, limit: int | None, unit: Unit) -> Iterator[str]:
@@ -51,8 +53,8 @@ def shorten(text: str, limit: int | None, unit: Unit = Unit.CODE_POINTS) -> str:
 
 
 def excerpt(text: str, limit: int = 80) -> str:
-    """Return the beginning of ``text`` on one line, without what could not be written."""
-    return shorten(" ".join(clean(text[: 4 * limit]).split()), limit)
+    """Return the beginning of ``text`` on one line, without what could not be written, or turns what comes after it."""
+    return shorten(" ".join(_TURNS.sub("", clean(text[: 4 * limit])).split()), limit)
 
 
 def _fits(text: str, limit: int, unit: Unit) -> bool:

@@ -30,8 +30,8 @@ def edited() -> str:
 
 
 def speaker(name: str) -> str:
-    """Before the text of somebody whom the network does not show."""
-    return f"{excerpt(name)}: "
+    """Before the text of somebody whom the network does not show; nothing for a name that cannot be seen."""
+    return f"{seen}: " if (seen := excerpt(name)) else ""
 
 
 def reacted(emoji: str, quote: str) -> str:

@@ -104,6 +104,10 @@ def test_an_excerpt_is_one_short_line():
     assert excerpt("a\n b" + "c" * 100, 5) == "a bc…"
 
 
+def test_an_excerpt_turns_nothing_that_comes_after_it():
+    assert excerpt("abc\u202e\u2067def\u200f\u05d0") == "abcdef\u200f\u05d0"
+
+
 def test_what_is_shortened_ends_in_an_ellipsis_after_a_word_or_a_letter():
     assert shorten("abc", None) == "abc"
     assert shorten("abc", 3) == "abc"

@@ -91,6 +91,21 @@ def test_what_stands_before_the_first_part_takes_nothing_away_from_the_others():
     assert parts(pictured) == [several(CAT, text("Romeo:"), semantics=Semantics.SINGLE_UNIT), text("there")]
 
 
+@pytest.mark.parametrize("name", ["", " ", "\x00\n", "\u202e"])
+def test_who_has_no_name_that_could_be_seen_speaks_without_one(name):
+    nameless = Context(sender=name, answered=Referenced(text="Ay me", sender=name, known=False), replaced=ROMEO)
+    plan = degrade.plan(content(text("Hi"), in_reply_to=ID), NAMELESS, context=nameless)
+    assert words(plan) == ["> Ay me\nHi"]
+    assert [loss.what for loss in plan.losses] == ["reply"]
+    gone = degrade.plan(content(NullPart(), replaces=ID), NAMELESS, context=nameless)
+    assert words(gone) == ["Deleted a message: “Wherefore art thou?”"]
+
+
+def test_a_name_turns_nothing_that_is_said_after_it():
+    romeo = Context(sender="Romeo\u202e")
+    assert words(degrade.plan(content(text("Hi")), NAMELESS, context=romeo)) == ["Romeo: Hi"]
+
+
 def test_a_name_that_cannot_be_written_does_no_harm():
     strange = Context(sender="Ro\ud800meo\x00\n" + "o" * 1000)
     said = words(degrade.plan(content(text("Hi")), NAMELESS, context=strange))
