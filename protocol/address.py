@@ -40,7 +40,7 @@ def jid(text: str) -> str:
     if at:
         prepared = f"{_localpart(local)}@{prepared}"
     if slash:
-        prepared = f"{prepared}/{_sized(_prepared(resource, _OPAQUE, 'resource'), 'resource')}"
+        prepared = f"{prepared}/{_prepared(resource, _OPAQUE, 'resource')}"
     return prepared
 
 

@@ -102,6 +102,8 @@ def test_length_counts_once_the_spelling_is_settled() -> None:
         (jid, "a:b@c", "no localpart of a JID, U+003A at index 1 is not allowed: 'a:b'"),
         (jid, "a@b/\t", "no resource of a JID, U+0009 at index 0 is refused (DISALLOWED/controls): '\\t'"),
         (jid, "@b", "a localpart of a JID has 1 to 1023 octets, not 0: ''"),
+        (jid, "a@", "a domain of a JID has 1 to 1023 octets, not 0: ''"),
+        (jid, "a" * 1024 + "@b", f"a localpart of a JID has 1 to 1023 octets, not 1024: '{'a' * 200}'"),
         (jid, "a@b..", "no domain name, it ends with an empty label: 'b..'"),
         (jid, "a@b-", "no domain name, Label must not start or end with a hyphen: 'b-'"),
         (jid, "a@[::1%lo]", "no IPv6 address in brackets: '[::1%lo]'"),

@@ -66,6 +66,15 @@ def test_the_part_tells_everything_but_the_file() -> None:
     assert decode(encode(Content(bytes(16), part))).part == part
 
 
+def test_what_is_not_said_about_the_part_is_left_open() -> None:
+    sealer = Sealer(KEY, NONCE)
+    sealer.finish()
+    bare = ExternalPart("a/b", URL, 0, 0, 1, KEY, NONCE, b"", 1, sealer.content_hash, disposition=6)
+    assert sealer.part("a/b", URL) == bare
+    with pytest.raises(TooLarge, match="more than 3 octets"):
+        Sealer.generate(bytes, limit=3).update(b"four")
+
+
 def test_everything_about_the_part_may_be_said() -> None:
     sealer = Sealer(KEY, NONCE, b"aad")
     sealer.finish()

@@ -237,6 +237,7 @@ def test_a_picture_above_a_text_may_travel_in_the_same_message():
     question = QuickReplies(body="Which?", options=(RED,), media=Media(kind=MediaKind.IMAGE, url=cid(3)))
     message = commerce.message(question, files=(roses,))
     assert referenced(message, commerce.find(message).media.url) == roses
+    assert message.parts[0] == MultiPart(semantics=Semantics.SINGLE_UNIT, parts=(commerce.single(question), roses))
     assert message.parts[1] == text("Which?\n1. Red")
     bare = degrade.plan(Content(bytes(16), message), Capabilities())
     assert next(planned.part.text for planned in bare.messages) == "Which?\n1. Red"
