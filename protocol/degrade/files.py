@@ -38,7 +38,7 @@ def inline_bytes(part: ExternalPart) -> bytes | None:
 
 def show(part: ExternalPart, way: Way) -> Outcome:
     """Return what becomes of a file on its way to a network with these rules."""
-    mime = part.content_type.partition(";")[0].strip() or "unknown"
+    mime = words.mime(part) or "unknown"
     rule = way.file(part.content_type)
     if rule.level is Level.REJECTED:
         return refused("media-refused", f"the network refuses files of type {mime}")

@@ -18,6 +18,7 @@ from protocol.content import (
 from protocol.degrade import business, files, text
 from protocol.degrade.model import Loss
 from protocol.degrade.outcome import File, Outcome, Words, dropped, joined, refused
+from protocol.degrade.splitting import excerpt
 from protocol.richtext import parts
 
 _PRIVATE = ("application/vnd.rialto.", "application/mimi-")
@@ -70,7 +71,7 @@ def _single(part: SinglePart, capabilities: Capabilities) -> Outcome:
         except CommerceError as error:
             return _not_understood(f"a part is left out that cannot be read: {error}")
     if parts.media_type(part).startswith(_PRIVATE):
-        return _not_understood(f"a part of type {part.content_type} is left out")
+        return _not_understood(f"a part of type {excerpt(part.content_type)} is left out")
     return files.show(files.inline(part), capabilities.send)
 
 

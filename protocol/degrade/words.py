@@ -49,10 +49,15 @@ def deleted(quote: str) -> str:
     return f"Deleted a message: “{quote}”" if quote else "Deleted a message"
 
 
+def mime(part: ExternalPart) -> str:
+    """The type of a file without parameters; it may be anything that its sender has made up."""
+    return excerpt(part.content_type.partition(";")[0])
+
+
 def file(part: ExternalPart, url: str) -> str:
     """Instead of a file: what it is, and where to get it if everybody may (``url``)."""
     name = excerpt(part.filename) or excerpt(part.description) or "File"
-    facts = ", ".join(fact for fact in (part.content_type.partition(";")[0], _size(part.size)) if fact)
+    facts = ", ".join(fact for fact in (mime(part), _size(part.size)) if fact)
     what = f"{name} ({facts})" if facts else name
     return f"{what}: {url}" if url else f"[{what} cannot be shown here]"
 

@@ -157,6 +157,13 @@ def test_a_file_of_no_type_is_named_without_one():
     assert plan.losses[0].text == "a file is sent as a link: the network takes no files of type unknown"
 
 
+def test_a_type_that_somebody_made_up_stays_on_one_short_line():
+    odd = ExternalPart("image/\n\u202e" + "x" * 500, "https://e.org/x", filename="a")
+    plan = degrade.plan(content(odd), BARE)
+    assert words(plan) == ["a (image/ " + "x" * 72 + "…): https://e.org/x"]
+    assert len(plan.losses[0].text) < 160
+
+
 # --- parts that others show -------------------------------------------------------------------------------------------
 
 
