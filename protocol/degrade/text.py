@@ -22,6 +22,9 @@ def show(part: SinglePart, way: Way) -> Outcome:
         return refused("unsupported", "the network takes no text")
     if way.text is Level.DROPPED:
         return dropped("text", "a text is left out")
+    if parts.overlong(part):
+        loss = Loss("text", Level.PARTIAL, "a text too long for its formatting to be read is sent as it was written")
+        return Outcome(shown=(Words(text=part.text),), losses=(loss,))
     tree = parts.read(part)
     if tree is None or not formats(tree):
         said = Words(text=part.text, source=part) if tree is None else Words(text=text_of(tree))

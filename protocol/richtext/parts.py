@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from protocol.content import MARKDOWN, TEXT_PLAIN, SinglePart
 from protocol.content import text as text_part
 from protocol.richtext import html, markdown, marks
 from protocol.richtext.marks import Grammar
 from protocol.richtext.reduction import formats, text_of
 from protocol.richtext.tree import Tree
+
+MAX_MARKDOWN: Final = 32_768
+"""How many characters of Markdown are read for their formatting. People and their software write less; brackets without
+end cost some 40 microseconds each, and nobody shall hold up everybody's messages for half a minute."""
 
 
 def plain(text: str) -> SinglePart:
@@ -37,11 +43,16 @@ def is_text(part: SinglePart) -> bool:
 
 
 def read(part: SinglePart) -> Tree | None:
-    """Return the tree of Markdown or HTML, and None for every other kind of text, which has no formatting."""
+    """Return the tree of Markdown or HTML, and None for what is shown as it is: other text, ``overlong`` Markdown."""
     match media_type(part):
         case "text/markdown":
-            return markdown.read(part.text)
+            return None if overlong(part) else markdown.read(part.text)
         case "text/html":
             return html.read(part.text)
         case _:
             return None
+
+
+def overlong(part: SinglePart) -> bool:
+    """Whether the part is Markdown of more than ``MAX_MARKDOWN`` characters, which is shown as it was written."""
+    return media_type(part) == "text/markdown" and len(part.text) > MAX_MARKDOWN

@@ -8,6 +8,7 @@ from protocol import degrade
 from protocol.capabilities import Capabilities, Feature, FileRule, Format, Level, Way
 from protocol.content import HTML, MARKDOWN, SinglePart, text
 from protocol.degrade import Loss, Refusal
+from protocol.richtext.parts import MAX_MARKDOWN
 from tests.unit.protocol.degrade.scene import BARE, CAT, RICH, content, network, parts, several, words
 
 
@@ -93,3 +94,14 @@ def test_text_beside_a_picture_may_be_left_out():
     plan = degrade.plan(content(several(text("My cat"), CAT)), pictures_only)
     assert parts(plan) == [CAT]
     assert plan.losses == (Loss("text", Level.DROPPED, "a text is left out"),)
+
+
+def test_what_is_too_long_for_its_formatting_to_be_read_is_sent_as_it_was_written():
+    """A megabyte of brackets would keep everybody else waiting for half a minute."""
+    longest = text("**a** " + "b" * (MAX_MARKDOWN - 6), MARKDOWN)
+    assert words(degrade.plan(content(longest), BARE))[0].startswith("a b")
+    plan = degrade.plan(content(text("**a** " + "[" * (MAX_MARKDOWN - 5), MARKDOWN)), RICH)
+    assert words(plan)[0].startswith("**a** [[")
+    assert plan.messages[0].part == text(words(plan)[0])
+    loss = Loss("text", Level.PARTIAL, "a text too long for its formatting to be read is sent as it was written")
+    assert plan.losses == (loss,)
