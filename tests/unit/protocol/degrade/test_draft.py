@@ -146,6 +146,11 @@ def test_a_call_to_join_is_a_link_and_never_a_file_to_fetch(named, said):
         assert plan.losses == (Loss("part", Level.PARTIAL, "an invitation to a call is sent as a link"),)
 
 
+def test_a_link_to_a_call_is_never_shortened():
+    call = ExternalPart("", f"https://example.com/join/{'1' * 300}", disposition=Disposition.SESSION)
+    assert words(degrade.plan(content(call), BARE)) == [f"Call: {call.url}"]
+
+
 def test_an_encrypted_session_description_is_a_file():
     sealed = ExternalPart("application/sdp", "https://e.org/x", enc_alg=1, disposition=Disposition.SESSION)
     assert parts(degrade.plan(content(sealed), RICH)) == [sealed]

@@ -81,6 +81,12 @@ def test_the_pieces_of_a_plan_are_formatted_and_what_wears_off_is_said():
     )
 
 
+def test_a_table_that_was_cut_is_no_table_even_if_its_cells_keep_their_marks():
+    plan = degrade.plan(content(text("| **a** |\n|---|\n| **b** |", MARKDOWN)), with_limit(6, RICH))
+    assert parts(plan) == [text("**a**", MARKDOWN), text("**b**", MARKDOWN)]
+    assert [loss.what for loss in plan.losses] == ["text", "table"]
+
+
 def test_what_wears_off_is_said_of_a_caption_too():
     table = text("| a |\n|---|\n| b |", MARKDOWN)
     said = several(CAT, table, semantics=Semantics.SINGLE_UNIT)

@@ -67,6 +67,14 @@ def test_a_converted_reaction_says_so():
     assert plan.losses == (Loss("reaction", Level.PARTIAL, "a reaction is converted"),)
 
 
+def test_a_reaction_in_a_thread_loses_the_thread_too():
+    here = network(reaction=Level.PARTIAL)
+    plan = degrade.plan(content(HEART, in_reply_to=ID, topic_id=b"t"), here, context=KNOWN)
+    assert [loss.what for loss in plan.losses] == ["topic", "reaction"]
+    nothing = text(" ", disposition=Disposition.REACTION)
+    assert degrade.plan(content(nothing, in_reply_to=ID, topic_id=b"t"), here, context=KNOWN) == degrade.Plan()
+
+
 def test_a_reaction_beside_a_text_is_part_of_what_is_said():
     plan = degrade.plan(content(several(HEART, text("Hi")), in_reply_to=ID), RICH, context=KNOWN)
     assert words(plan) == ["❤️", "Hi"]
