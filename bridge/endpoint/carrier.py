@@ -29,7 +29,7 @@ from adapters.contract import (
     Unsure,
 )
 from bridge.directory import Directory
-from bridge.endpoint import retry, translate
+from bridge.endpoint import pieces, retry, translate
 from bridge.endpoint.attachments import Attachments
 from bridge.endpoint.early import EarlyAliases, InFlight
 from bridge.endpoint.ledger import Change, DeliveryRow, Ledger, MessageRow, Native, OfferRow, State, StatusRow
@@ -43,8 +43,8 @@ from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.translate import Failure
 from bridge.storage import StorageError
 from protocol import content, degrade, extensions, status
-from protocol.capabilities import Capabilities
-from protocol.content import Content
+from protocol.capabilities import Capabilities, Feature, Level
+from protocol.content import Content, Disposition, NullPart
 from protocol.status import Status
 
 _ENDS = 8  # messages of one room whose ends may become durable together
@@ -212,7 +212,18 @@ class Carrier:
             return Failure(plan.refused.reason, plan.refused.text)
         natives: Mapping[bytes, str] = {key: found.native_id for key, found in known.items() if found.native_id}
         messages = [translate.native_message(received, planned, natives) for planned in plan.messages]
+        if replaced is not None and messages and messages[0].replaces is not None:
+            messages = await self._revised(messages, replaced, capabilities)
         return _Plan(messages, b"" if plan.offers is None else encode_offer(plan.offers))
+
+    async def _revised(self, messages: list[Message], old: MessageRow, capabilities: Capabilities) -> list[Message]:
+        """Return an edit or a deletion such that it reaches every piece in which the old message was sent."""
+        feature = Feature.REACTION if old.reaction else Feature.DELETE
+        oldest = None if old.reaction else capabilities.delete_age
+        young = oldest is None or self._clock() - old.at <= oldest
+        gone = NullPart(disposition=Disposition.REACTION if old.reaction else Disposition.RENDER)
+        deletable = young and capabilities.send.level(feature) >= Level.PARTIAL
+        return pieces.revised(messages, await pieces.known(self._ledger, old.mimi_id), gone if deletable else None)
 
     def _referenced(self, message: MessageRow | None) -> degrade.Referenced | None:
         if message is None:
@@ -354,6 +365,8 @@ class Carrier:
         change.natives += [Native(name, job.row.mimi_id) for name in names]
         if job.row.part == 0:
             change.named.append((job.row.mimi_id, sent.native_id))
+        else:
+            await self._piece_sent(change, job, sent.native_id)
         self._told(change, job)
         if job.row.part + 1 == len(job.plan.messages):
             self._offered(change, job, sent.native_id)
@@ -363,6 +376,15 @@ class Carrier:
         change.deliveries.append(row)
         await self._ledger.commit(change)
         return True
+
+    async def _piece_sent(self, change: Change, job: _Job, native_id: str) -> None:
+        """Note what the piece that is next is called, or that it is gone; what an edit adds is of what it edits."""
+        message, edits = job.plan.messages[job.row.part], job.plan.messages[0].replaces is not None
+        whole = job.replaced if edits and job.replaced is not None else job.row.mimi_id
+        if message.replaces is None:
+            pieces.note(change, whole, job.row.part, native_id)
+        elif isinstance(message.part, NullPart):
+            await pieces.forget(change, self._ledger, whole, message.replaces)
 
     def _told(self, change: Change, job: _Job) -> None:
         """Note that the person has seen the part that is next, or may have seen it."""
