@@ -209,7 +209,7 @@ def _close(element: _Element, parent: _Element) -> None:
         case "ul" | "ol":
             start = element.start if element.start.isascii() and element.start.isdecimal() else "1"
             items = (*element.items, *(Item((block,)) for block in element.blocks))
-            parent.blocks.append(Listing(items, int(start[:9]) if element.tag == "ol" else None))
+            parent.blocks.append(Listing(items, int(start[:10]) if element.tag == "ol" else None))
         case "pre":
             text = "".join(
                 span.text for block in element.blocks if isinstance(block, Paragraph) for span in block.spans

@@ -80,7 +80,7 @@ class Grammar(Struct, frozen=True, kw_only=True):
 _FENCE: Final = "```"
 _FENCE_INSIDE = re.compile(f"``(?={JOINER}*`)")
 _BROKEN_FENCE = re.compile(f"(?<=``){JOINER}(?={JOINER}*`)")
-_ITEM = re.compile(r"(?:[-*]|(\d{1,8})\.) (?=.*\S)")
+_ITEM = re.compile(r"(?:[-*]|(\d{1,9})\.) (?=.*\S)")
 _JOINERS = re.compile(f"{JOINER}+")
 
 

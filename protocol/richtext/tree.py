@@ -29,6 +29,9 @@ MAX_DEPTH: Final = 8
 MAX_PADDING: Final = 1_000
 """How many cells that nobody wrote a table may get to be rectangular; one that needs more becomes plain lines."""
 
+MAX_NUMBER: Final = 999_999_999
+"""The highest number that an item of a list has: Markdown reads no longer one."""
+
 LINK_SCHEMES: Final = frozenset({"http", "https", "mailto", "tel", "xmpp", "matrix", "mimi", "geo", "sms", "sip"})
 
 
@@ -77,7 +80,7 @@ class Item(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """A list: of bullets, or numbered from ``start``."""
+    """A list: of bullets, or numbered from ``start``; not even the last number is above ``MAX_NUMBER``."""
 
     items: tuple[Item, ...]
     start: int | None = None
@@ -147,7 +150,7 @@ def _normal_block(block: Block, depth: int) -> Iterator[Block]:
                 yield Quote(inside)
         case Listing(items, start):
             if kept := tuple(_normal_items(items, depth + 1)):
-                yield Listing(kept, None if start is None else min(max(start, 0), 99_999_999))
+                yield Listing(kept, None if start is None else min(max(start, 0), MAX_NUMBER + 1 - len(kept)))
         case Rule():
             yield block
         case _:

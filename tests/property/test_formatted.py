@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from protocol.capabilities import Format, Unit
 from protocol.degrade.formatted import pieces
 from protocol.richtext import markdown
 from protocol.richtext.reduction import formats
-from protocol.richtext.tree import CodeBlock, Heading, Item, Listing, Paragraph, Quote
+from protocol.richtext.tree import CodeBlock, Heading, Item, Listing, Paragraph, Quote, Rule, Span, normalise
 from tests.property.test_richtext import trees
+
+RULE_AND_WORD = (Item((Rule(),)), Item((Paragraph((Span("x"),)),)))
 
 
 def characters(blocks):
@@ -29,6 +31,8 @@ def characters(blocks):
 
 @settings(max_examples=300)
 @given(trees, st.integers(1, 200), st.sampled_from(Unit))
+@example(normalise((Listing(RULE_AND_WORD, 99_999_999),)), 12, Unit.CODE_POINTS)  # the second piece starts higher
+@example(normalise((Listing(RULE_AND_WORD, 999_999_999),)), 14, Unit.CODE_POINTS)
 def test_every_piece_fits_and_none_says_nothing(tree, limit, unit):
     for piece in pieces(tree, limit, unit):
         written = piece if isinstance(piece, str) else markdown.write(piece)

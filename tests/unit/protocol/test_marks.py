@@ -8,7 +8,7 @@ from adapters.business.marks import GRAMMAR as WHATSAPP
 from adapters.xmpp.styling import GRAMMAR as STYLING
 from protocol.capabilities import Format
 from protocol.richtext import marks
-from protocol.richtext.tree import CodeBlock, Paragraph, Span, plain
+from protocol.richtext.tree import CodeBlock, Item, Listing, Paragraph, Span, plain
 
 GRAMMARS = pytest.mark.parametrize("grammar", [STYLING, WHATSAPP], ids=["styling", "whatsapp"])
 CODE = frozenset({Format.CODE})
@@ -35,3 +35,9 @@ def test_code_keeps_a_joiner_of_its_own(code: str, grammar: marks.Grammar) -> No
 @pytest.mark.parametrize("text", ["\x87`a`", "a\r> b", "a\r\n```", "\x00*a*", "\ud800> a"])
 def test_what_a_reader_cleans_away_hides_no_mark(text: str, grammar: marks.Grammar) -> None:
     assert marks.read(marks.escape(text, grammar), grammar) == plain(text)
+
+
+def test_a_numbered_list_ends_at_the_highest_number() -> None:
+    listing = Listing(tuple(Item(plain(word)) for word in "ab"), 999_999_998)
+    tree = (listing, *plain("1000000000. c"))
+    assert marks.read("999999998. a\n999999999. b\n1000000000. c", WHATSAPP) == tree

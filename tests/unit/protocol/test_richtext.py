@@ -13,6 +13,7 @@ from protocol.richtext.html import Dialect
 from protocol.richtext.reduction import formats, reduce, relink, text_of
 from protocol.richtext.tree import (
     MAX_DEPTH,
+    MAX_NUMBER,
     CodeBlock,
     Heading,
     Item,
@@ -149,6 +150,8 @@ def test_markdown_is_written_so_that_it_is_read_back(tree, written):
             "<ol start='5'><li>a</li></ol><ol start='x'><li>b</li></ol>",
             (Listing((Item((said("a"),)),), 5), Listing((Item((said("b"),)),), 1)),
         ),
+        (f"<ol start='{'9' * 5_000}'><li>a</li></ol>", (Listing((Item((said("a"),)),), MAX_NUMBER),)),
+        ("<ol start='1234567890'><li>a</li></ol>", (Listing((Item((said("a"),)),), MAX_NUMBER),)),
         ("<li>a</li>", (said("a"),)),
         (
             "<table><tr><th>a</th><td>b</td></tr><tr><td><p>1</p><p>2</p></td></tr></table>",
@@ -248,6 +251,14 @@ def test_trees_that_look_alike_are_one():
     assert normalise((CodeBlock(""), CodeBlock(" \n \n"))) == ()
     assert normalise((Quote(()), Listing((Item(()),)), Table(()), Table(((),)))) == ()
     assert normalise((Listing((Item((Rule(),), True),), -1),)) == (Listing((Item((Rule(),)),), 0),)
+
+
+@pytest.mark.parametrize(("start", "kept"), [(123_456_789, 123_456_789), (10**9 - 3, 10**9 - 3), (10**9, 10**9 - 3)])
+def test_every_number_of_a_list_is_one_that_markdown_reads(start, kept):
+    items = tuple(Item((said(word),)) for word in "abc")
+    (listing,) = tree = normalise((Listing(items, start),))
+    assert listing == Listing(items, kept)
+    assert markdown.read(markdown.write(tree)) == tree
 
 
 def test_what_is_too_deep_becomes_lines():
