@@ -11,6 +11,7 @@ from protocol.commerce import (
     Card,
     Carousel,
     Commerce,
+    Form,
     LinkButton,
     LocationRequest,
     Menu,
@@ -99,6 +100,9 @@ def fitted(part: Commerce, limits: Limits) -> Commerce | None:
         case LinkButton(title=title):
             shown = shorten(title, limits.button_title, limits.unit)
             return _framed(replace(part, title=shown), limits) if shown else None
+        case Form(button=title):
+            shown = shorten(title, limits.button_title, limits.unit)
+            return _framed(replace(part, button=shown), limits) if shown else None
         case Carousel():
             return _carousel(part, limits)
         case ProductList(sections=sections):

@@ -10,6 +10,7 @@ from protocol.capabilities import Capabilities, Feature, FileRule, Level, Limits
 from protocol.commerce import (
     Card,
     Carousel,
+    Form,
     LinkButton,
     LinkTo,
     Media,
@@ -200,6 +201,8 @@ def test_a_title_that_is_too_long_is_shortened(part, limits, fitting):
             Menu(body="x", button="W…", sections=(Section(title="F…", options=(replace(GRUEN, title="G…"),)),)),
         ),
         (LinkButton(body="x", title="Öffn", url="https://e.org"), None),  # not even one letter
+        (Form(id="f", body="x", button="Führ"), Form(id="f", body="x", button="F…")),
+        (Form(id="f", body="x", button="Öffn"), None),
         (
             LinkButton(body="x", title="Führ", url="https://e.org"),
             LinkButton(body="x", title="F…", url="https://e.org"),
