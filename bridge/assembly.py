@@ -10,7 +10,8 @@ from sqlalchemy import URL
 from adapters.contract import AdapterInfo
 from bridge import adapters
 from bridge.config import Config, EndpointConfig, Loaded
-from bridge.endpoint.settings import EndpointSettings, Person, PlumbedRoom, RetryLimits
+from bridge.directory import Person, PlumbedRoom
+from bridge.endpoint.settings import EndpointSettings, RetryLimits
 from bridge.router.grants import EndpointGrant, hash_token
 from bridge.router.hub import DAY, Hub, Limits, Retention
 from bridge.secrets import router_token

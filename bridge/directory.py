@@ -6,8 +6,9 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable
 
+from msgspec import Struct
+
 from adapters.contract import Conversation, Direct, Group, Profile
-from bridge.endpoint.settings import Person, PlumbedRoom
 from bridge.router.contract import Router
 from protocol import uri
 from protocol.address import address as in_one_spelling
@@ -15,6 +16,27 @@ from protocol.uri import Address, UriError
 
 _REMEMBERED = 10_000
 _FRESH_MS = 600_000  # how long "this endpoint speaks for that person" is believed
+
+
+class PlumbedRoom(Struct, frozen=True):
+    """A room that the configuration plumbs: this network's side of it is the native room ``conversation``.
+
+    ``id`` is the room's id under the domain, ``members`` the names of all its endpoints; the ``creator`` among them
+    makes it and adds the others.
+    """
+
+    id: str
+    name: str
+    conversation: str
+    creator: bool
+    members: tuple[str, ...]
+
+
+class Person(Struct, frozen=True):
+    """One human with many addresses, each written ``network~id``; ``name`` is shown wherever they speak."""
+
+    name: str
+    addresses: tuple[str, ...]
 
 
 def direct_room(domain: str, one: Address, other: Address) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bridge.endpoint.endpoint import Endpoint, RoomSummary
 from bridge.endpoint.errors import EndpointError, LedgerError, NotReplayable, SealError
 from bridge.endpoint.metrics import Metrics
-from bridge.endpoint.settings import EndpointSettings, MediaLimits, Person, PlumbedRoom, RetryLimits
+from bridge.endpoint.settings import EndpointSettings, MediaLimits, RetryLimits
 
 __all__ = [
     "Endpoint",
@@ -20,8 +20,6 @@ __all__ = [
     "MediaLimits",
     "Metrics",
     "NotReplayable",
-    "Person",
-    "PlumbedRoom",
     "RetryLimits",
     "RoomSummary",
     "SealError",

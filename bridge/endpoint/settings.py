@@ -4,28 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from bridge.directory import Person, PlumbedRoom
 from protocol.leg import LegClass
-
-
-class PlumbedRoom(Struct, frozen=True):
-    """A room that the configuration plumbs: this network's side of it is the native room ``conversation``.
-
-    ``id`` is the room's id under the domain, ``members`` the names of all its endpoints; the ``creator`` among them
-    makes it and adds the others.
-    """
-
-    id: str
-    name: str
-    conversation: str
-    creator: bool
-    members: tuple[str, ...]
-
-
-class Person(Struct, frozen=True):
-    """One human with many addresses, each written ``network~id``; ``name`` is shown wherever they speak."""
-
-    name: str
-    addresses: tuple[str, ...]
 
 
 class RetryLimits(Struct, frozen=True):

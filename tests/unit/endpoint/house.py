@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.contract import Adapter, Direct
-from bridge.endpoint import Endpoint, EndpointSettings, PlumbedRoom, RetryLimits
+from bridge.directory import PlumbedRoom
+from bridge.endpoint import Endpoint, EndpointSettings, RetryLimits
 from bridge.endpoint.ledger import MessageRow, State
 from bridge.router.grants import EndpointGrant
 from bridge.router.hub import Hub

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import Direct, Group, Message
-from bridge.directory import direct_room
-from bridge.endpoint import Person
+from bridge.directory import Person, direct_room
 from bridge.endpoint.ledger import RoomPhase, State
 from bridge.router.contract import Envelope, HandshakeBundle, Refusal, RouterUnavailable
 from protocol import content, mls
