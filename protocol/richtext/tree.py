@@ -102,7 +102,8 @@ Tree: TypeAlias = tuple[Block, ...]
 
 # --- the normal form --------------------------------------------------------------------------------------------------
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_NO_CHARACTERS: Final = "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+_CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NO_CHARACTERS}]")
 _BREAK = re.compile(r"(\n)")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,32}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):\S")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from adapters.business import marks as whatsapp
 from adapters.matrix import html as matrix
 from adapters.xmpp import styling, xhtml_im
+from protocol.capabilities import Format
 from protocol.richtext import html, markdown, marks
 from protocol.richtext.tree import (
     MARKS,
@@ -72,6 +73,7 @@ def test_normal_is_normal(given_blocks):
 
 
 @given(trees)
+@example(normalise((Paragraph((Span("\U0010ffff"), Span("a", frozenset({Format.ITALIC})))),)))
 @settings(max_examples=400)
 def test_markdown_says_exactly_what_the_tree_says(tree):
     assert markdown.read(markdown.write(tree)) == tree

@@ -244,6 +244,7 @@ def test_a_table_may_be_a_header_only():
 
 def test_trees_that_look_alike_are_one():
     assert normalise((said("a", "b\r\n\n \n c\x00 "), said("  \n"))) == (said("ab"), said(" c"))
+    assert normalise((said("\ufffea\U0001fffe\U0001f600\U0010ffff"),)) == (said("a\U0001f600"),)
     assert normalise((Heading(9, (Span(" a\nb "),)), Heading(1, (Span(" "),)))) == (Heading(6, (Span("a b"),)),)
     assert normalise((Heading(1, (Span(" ", BOLD), Span(" a"))),)) == (Heading(1, (Span("a"),)),)
     assert normalise((CodeBlock("a\n\n", "no good"),)) == (CodeBlock("a"),)
