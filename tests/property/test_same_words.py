@@ -6,6 +6,7 @@ The readers are independent of the code that they judge (``tests.unit.adapters.r
 from __future__ import annotations
 
 import html
+import re
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -33,10 +34,13 @@ def typed_on_xmpp(said):
     return styling.to_part(said)
 
 
+ITEM = re.compile(r"(?:[-*]|\d+\.) ")
+
+
 def typed_on_whatsapp(said):
     assume(not readers.shown_as(readers.marked(said)))
     part = whatsapp.to_part(said)
-    assume(part.content_type != MARKDOWN or not any(line.startswith(("- ", "* ")) for line in said.split("\n")))
+    assume(part.content_type != MARKDOWN or not any(map(ITEM.match, said.split("\n"))))
     return part
 
 
@@ -110,6 +114,7 @@ sayings = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=12).map("".join
 @given(sayings)
 @example("*not bold* _nor this_ ~nor that~ `nor code`")
 @example("> no quote\n- no list\n1. nor this\n# no heading\nno\n===\nheading\n---")
+@example("1.     *\n-   -")
 @example("| a | b |\n|---|---|\n| 1 | 2 |")
 @example("[a](https://e.org) ![b](https://e.org) <https://e.org>\n[c]: https://e.org")
 @example("\\*a\\* &lt;b&gt; <b>c</b> a_b_c 2*3*4 **d** ***e*** ~~f~~ ``g``")
