@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -82,6 +83,7 @@ def seeds() -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
+    logging.disable()
     fuzz(
         one_input,
         "adapters.matrix",

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 from xml.etree import ElementTree as ET
+
+import structlog
 
 from adapters.contract import Event
 from adapters.xmpp import disco, xml
@@ -94,4 +97,5 @@ WORDS = (*fuzz_xmpp.WORDS, b" type='groupchat'", b" type='error'", b" from='", b
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     fuzz(one_input, "adapters.xmpp", "protocol", "bridge.endpoint.translate", seeds=seeds(), words=WORDS)
