@@ -114,12 +114,20 @@ KINDS = {
 }
 
 
+async def undisturbed_play(folder: Path, victim: str) -> Fuse:
+    """Return a fuse that has passed instants of every kind: who makes the room is chance, and must be the victim."""
+    for attempt in range(10):
+        fuse = Fuse(10**9)
+        await play(folder / f"undisturbed-{attempt}", victim, fuse)
+        if set(fuse.passed) >= KINDS:
+            return fuse
+    raise AssertionError(f"not once in ten plays did {victim} pass {KINDS - set(fuse.passed)}")
+
+
 @pytest.mark.parametrize("victim", ["sea", "sky"])
 @pytest.mark.skipif(ALL, reason="every instant is played instead")
 async def test_death_at_an_instant_of_every_kind(tmp_path: Path, victim: str) -> None:
-    undisturbed = Fuse(10**9)
-    await play(tmp_path / "0", victim, undisturbed)
-    assert set(undisturbed.passed) >= KINDS
+    undisturbed = await undisturbed_play(tmp_path, victim)
     chance = random.Random(f"{SEED} {victim}")
     sample = [Fuse(chance.randint(1, count), only) for only, count in sorted(undisturbed.passed.items())]
     side_by_side = asyncio.Semaphore(4)
