@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bridge.api.app import KeyView, MemberView, MessageView, RoomView, StepView
 from bridge.endpoint.endpoint import Endpoint, RoomSummary
 from bridge.endpoint.errors import NotReplayable
-from bridge.endpoint.ledger import DeliveryRow, MessageLog, MessageRow, State
+from bridge.endpoint.ledger.contract import DeliveryRow, MessageLog, MessageRow, State
 
 PARKED = "parked"
 

@@ -11,29 +11,29 @@ from msgspec import Struct, structs
 
 from adapters.contract import Account, Adapter, Health, Retry, SignedOut
 from bridge.directory import Directory
-from bridge.endpoint import retry
 from bridge.endpoint.attachments import Attachments
-from bridge.endpoint.carrier import Carrier
-from bridge.endpoint.delivery import Deliveries
-from bridge.endpoint.early import EarlyAliases, InFlight
 from bridge.endpoint.errors import EndpointError, NotReplayable
-from bridge.endpoint.inbound import Receiving
-from bridge.endpoint.keys import Keys
-from bridge.endpoint.ledger import Change, Ledger, MessageLog, MessageRow, State
-from bridge.endpoint.lookup import Lookup
+from bridge.endpoint.from_network.lookup import Lookup
+from bridge.endpoint.from_network.receiving import Receiving
+from bridge.endpoint.from_router.hearing import Hearing
+from bridge.endpoint.ledger.contract import Change, Ledger, MessageLog, MessageRow, State
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sql import SqlLedger
+from bridge.endpoint.ledger.store import LedgerStore
+from bridge.endpoint.membership.keys import Keys
+from bridge.endpoint.membership.session import Trust
 from bridge.endpoint.metrics import Metrics, Silent
-from bridge.endpoint.offers import Offers
-from bridge.endpoint.outbound import Hearing
-from bridge.endpoint.outbox import Outbox
-from bridge.endpoint.pace import Pace
-from bridge.endpoint.reports import Reports
-from bridge.endpoint.room import Room
-from bridge.endpoint.rooms import Rooms
-from bridge.endpoint.sealing import Sealer
+from bridge.endpoint.offers.early import EarlyAliases, InFlight
+from bridge.endpoint.offers.offers import Offers
+from bridge.endpoint.rooms.room import Room
+from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
-from bridge.endpoint.sql_ledger import SqlLedger
-from bridge.endpoint.store import LedgerStore
-from bridge.endpoint.trust import Trust
+from bridge.endpoint.to_network import retry
+from bridge.endpoint.to_network.carrier import Carrier
+from bridge.endpoint.to_network.pace import Pace
+from bridge.endpoint.to_network.reports import Reports
+from bridge.endpoint.to_network.schedule import Deliveries
+from bridge.endpoint.to_router.outbox import Outbox
 from bridge.router.contract import Member, Router, RouterUnavailable
 from protocol.leg import LegClass, assurance
 

@@ -3,9 +3,9 @@
 ::
 
     EndpointError
-    ├── SealError      bridge.endpoint.sealing   a ledger row that this key does not open, or that was moved
-    ├── LedgerError    bridge.endpoint.ledger    the ledger holds something this version cannot read
-    └── NotReplayable  bridge.endpoint.delivery  there is nothing parked under that id
+    ├── SealError      bridge.endpoint.ledger.sealing   a ledger row that this key does not open, or that was moved
+    ├── LedgerError    bridge.endpoint.ledger.contract    the ledger holds something this version cannot read
+    └── NotReplayable  bridge.endpoint.to_network.schedule  there is nothing parked under that id
 """
 
 from __future__ import annotations

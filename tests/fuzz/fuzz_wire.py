@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bridge.endpoint.room import PARTICIPANT_LIST, ROOM_METADATA, description
+from bridge.endpoint.rooms.room import PARTICIPANT_LIST, ROOM_METADATA, description
 from bridge.router import wire
 from bridge.router.contract import (
     Accepted,
@@ -132,7 +132,7 @@ if __name__ == "__main__":
     fuzz(
         one_input,
         "bridge.router",
-        "bridge.endpoint.room",
+        "bridge.endpoint.rooms.room",
         "protocol.cbor",
         seeds=seeds(),
         mutator=structured(_read, _write),

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from adapters.contract import Delivery, Sent, StatusUpdate
 from bridge.endpoint import Endpoint
-from bridge.endpoint.ledger import Change
-from bridge.endpoint.sealing import Sealer
-from bridge.endpoint.sql_ledger import SqlLedger
+from bridge.endpoint.ledger.contract import Change
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sql import SqlLedger
 from bridge.router.contract import Router
 from tests.unit.endpoint.fake_adapter import AskableAdapter, FakeAdapter, FakeNetwork
 

@@ -13,7 +13,7 @@ from typing import Any
 from adapters.contract import Adapter, Direct
 from bridge.directory import PlumbedRoom
 from bridge.endpoint import Endpoint, EndpointSettings, RetryLimits
-from bridge.endpoint.ledger import MessageRow, State
+from bridge.endpoint.ledger.contract import MessageRow, State
 from bridge.router.grants import EndpointGrant
 from bridge.router.hub import Hub
 from protocol.uri import Address, endpoint_uri, namespace

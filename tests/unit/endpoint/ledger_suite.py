@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import structs
 
-from bridge.endpoint.ledger import (
+from bridge.endpoint.ledger.contract import (
     OFFERS_KEPT,
     Change,
     DeliveryKind,

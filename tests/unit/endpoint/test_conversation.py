@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from adapters.contract import Delivery, Direct, Message, Sent
-from bridge.endpoint.sealing import Sealer
-from bridge.endpoint.sql_ledger import SqlLedger
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sql import SqlLedger
 from protocol import extensions
 from protocol.content import Disposition, Expiration, NullPart, text
 from protocol.status import Status

@@ -21,7 +21,7 @@ from adapters.contract import (
     Unsure,
 )
 from bridge.endpoint import NotReplayable, RetryLimits
-from bridge.endpoint.ledger import State
+from bridge.endpoint.ledger.contract import State
 from protocol.content import Expiration, NullPart, text
 from protocol.status import Status
 from tests.unit.endpoint.fake_adapter import EVERYTHING, AskableAdapter, FakeAdapter, Plain

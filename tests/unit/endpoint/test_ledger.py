@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from bridge.endpoint.errors import SealError
-from bridge.endpoint.ledger import Change, State, moves
-from bridge.endpoint.sealing import Sealer
-from bridge.endpoint.sql_ledger import SqlLedger
-from bridge.endpoint.tables import metadata
+from bridge.endpoint.ledger.contract import Change, State, moves
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sql import SqlLedger
+from bridge.endpoint.ledger.tables import metadata
 from tests.unit.endpoint.ledger_suite import ONE, LedgerSuite, delivery, message, offer
 
 KEY = bytes(range(32))

@@ -12,8 +12,8 @@ import pytest
 from msgspec import structs
 
 from adapters.contract import Delivery, Direct, Group, Message, Outcome, Permanent, Retry, Unsure
-from bridge.endpoint import offers
-from bridge.endpoint.ledger import Change, OfferRow
+from bridge.endpoint.ledger.contract import Change, OfferRow
+from bridge.endpoint.offers import offers
 from protocol import commerce
 from protocol.capabilities import Feature, Level, Way
 from protocol.commerce import Choice, Location, LocationRequest, Menu, Option, QuickReplies, Section

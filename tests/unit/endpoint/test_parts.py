@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import Direct, Inbound, Message, Profile
-from bridge.endpoint import EndpointSettings, RetryLimits, retry, translate
-from bridge.endpoint.early import EarlyAliases, InFlight, landed
-from bridge.endpoint.keys import Keys
-from bridge.endpoint.pace import Pace, Stopping
-from bridge.endpoint.room import describe, description
-from bridge.endpoint.sealing import Sealer
-from bridge.endpoint.sql_ledger import SqlLedger
-from bridge.endpoint.store import LedgerStore
+from bridge.endpoint import EndpointSettings, RetryLimits, translate
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sql import SqlLedger
+from bridge.endpoint.ledger.store import LedgerStore
+from bridge.endpoint.membership.keys import Keys
+from bridge.endpoint.offers.early import EarlyAliases, InFlight, landed
+from bridge.endpoint.rooms.room import describe, description
+from bridge.endpoint.to_network import retry
+from bridge.endpoint.to_network.pace import Pace, Stopping
 from bridge.router.contract import Router
 from protocol import content
 from protocol.content import (
@@ -247,7 +248,7 @@ def test_a_group_that_does_not_describe_itself_is_nobodys_room() -> None:
     assert description({}) is None
     assert description({0x23: b"\xff", 0x22: b"\x80"}) is None
     assert description({0x23: b"\x80", 0x22: b"\x80"}) is None
-    from bridge.endpoint.room import Room
+    from bridge.endpoint.rooms.room import Room
 
     said = description(describe(Room(ROOM, HERE), [SENDER]))
     assert said is not None

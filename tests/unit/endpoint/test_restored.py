@@ -10,9 +10,9 @@ import pytest
 from msgspec import structs
 
 from adapters.contract import Direct
-from bridge.endpoint.ledger import State
-from bridge.endpoint.sealing import Sealer
-from bridge.endpoint.sql_ledger import SqlLedger
+from bridge.endpoint.ledger.contract import State
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sql import SqlLedger
 from protocol.mls.secret_tree import SecretTree
 from protocol.status import Status
 from tests.unit.endpoint.fake_adapter import EVERYTHING, AskableAdapter, FakeAdapter

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Direct, Group, Message
 from bridge.directory import Person, direct_room
-from bridge.endpoint.ledger import RoomPhase, State
+from bridge.endpoint.ledger.contract import RoomPhase, State
 from bridge.router.contract import Envelope, HandshakeBundle, Refusal, RouterUnavailable
 from protocol import content, mls
 from protocol.content import Content, Expiration, SinglePart, text
@@ -221,7 +221,7 @@ async def test_nobody_opens_a_room_in_somebody_elses_name(square: House) -> None
     identity = mls.Identity.generate(
         router.endpoint, leg=LegClass.OPERATOR, namespaces=(f"mimi://{DOMAIN}/u/shore~",), random=_random
     )
-    from bridge.endpoint.room import Room, describe
+    from bridge.endpoint.rooms.room import Room, describe
 
     room = Room(target, Direct(anna, bert))
     context = describe(room, [user_uri(DOMAIN, anna), user_uri(DOMAIN, bert)])

@@ -17,8 +17,8 @@ from msgspec import Struct, structs
 
 from adapters.contract import Direct, Inbound, Message
 from bridge.endpoint import translate
-from bridge.endpoint.early import InFlight
-from bridge.endpoint.ledger import Change, Ledger, OfferRow
+from bridge.endpoint.ledger.contract import Change, Ledger, OfferRow
+from bridge.endpoint.offers.early import InFlight
 from protocol import commerce
 from protocol.commerce import Commerce, CommerceError, Location, LocationRequest
 from protocol.content import Disposition, NullPart, SinglePart

@@ -10,7 +10,7 @@ import msgspec
 
 from adapters.contract import Conversation, Direct
 from bridge.endpoint.errors import LedgerError
-from bridge.endpoint.ledger import Record, RoomPhase, RoomRow
+from bridge.endpoint.ledger.contract import Record, RoomPhase, RoomRow
 from protocol import cbor
 from protocol.mls import ExternalJoin, Group, Member, Staged
 

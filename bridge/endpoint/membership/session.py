@@ -12,11 +12,11 @@ import asyncio
 
 import structlog
 
-from bridge.endpoint.delivery import Deliveries
-from bridge.endpoint.keys import ENDPOINT
-from bridge.endpoint.ledger import Change, Ledger
-from bridge.endpoint.outbound import CURSOR
-from bridge.endpoint.rooms import Rooms
+from bridge.endpoint.from_router.hearing import CURSOR
+from bridge.endpoint.ledger.contract import Change, Ledger
+from bridge.endpoint.membership.keys import ENDPOINT
+from bridge.endpoint.rooms.table import Rooms
+from bridge.endpoint.to_network.schedule import Deliveries
 from bridge.router.contract import Router, RouterUnavailable
 
 _OLDER = "older-copy"  # while rooms may have been lost

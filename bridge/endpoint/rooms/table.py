@@ -14,11 +14,11 @@ import structlog
 
 from adapters.contract import Conversation, Direct, Group, Reason
 from bridge.directory import Directory
-from bridge.endpoint.keys import Keys
-from bridge.endpoint.ledger import Ledger, RoomPhase
-from bridge.endpoint.outbox import Batch, Outbox
-from bridge.endpoint.room import Description, Room, describe, description, space_of
+from bridge.endpoint.ledger.contract import Ledger, RoomPhase
+from bridge.endpoint.membership.keys import Keys
+from bridge.endpoint.rooms.room import Description, Room, describe, description, space_of
 from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.endpoint.translate import Failure
 from bridge.router.contract import HandshakeBundle, Refusal, RefusalCode, Router, RouterUnavailable
 from protocol import mls, uri

@@ -33,17 +33,17 @@ from adapters.contract import (
 from bridge.directory import Directory
 from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments, MediaFailure, has_files
-from bridge.endpoint.early import EarlyAliases
-from bridge.endpoint.keys import ENDPOINT, Keys
-from bridge.endpoint.ledger import InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
-from bridge.endpoint.lookup import Lookup
+from bridge.endpoint.from_network.lookup import Lookup
+from bridge.endpoint.from_network.taking import Seen, Taking
+from bridge.endpoint.ledger.contract import InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
+from bridge.endpoint.membership.keys import ENDPOINT, Keys
 from bridge.endpoint.metrics import Metrics
-from bridge.endpoint.offers import Offers
-from bridge.endpoint.outbox import Batch, Outbox
-from bridge.endpoint.room import Room
-from bridge.endpoint.rooms import Rooms
+from bridge.endpoint.offers.early import EarlyAliases
+from bridge.endpoint.offers.offers import Offers
+from bridge.endpoint.rooms.room import Room
+from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
-from bridge.endpoint.taking import Seen, Taking
+from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.router.contract import RouterUnavailable
 from protocol import status
 from protocol.content import Part, SinglePart, text

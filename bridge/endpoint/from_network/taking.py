@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from adapters.contract import Acknowledge, Alias, Event, Inbound, Receipt, Refused
 from bridge.endpoint import translate
-from bridge.endpoint.ledger import MessageRow, OfferRow, State
-from bridge.endpoint.outbox import Batch
-from bridge.endpoint.room import Room
+from bridge.endpoint.ledger.contract import MessageRow, OfferRow, State
+from bridge.endpoint.rooms.room import Room
+from bridge.endpoint.to_router.outbox import Batch
 
 
 class Seen(Struct):

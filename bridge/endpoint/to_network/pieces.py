@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import structs
 
 from adapters.contract import Message
-from bridge.endpoint.ledger import Change, Ledger
+from bridge.endpoint.ledger.contract import Change, Ledger
 from protocol.content import NullPart
 
 _SPACE = "piece"

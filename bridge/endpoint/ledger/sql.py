@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
-from bridge.endpoint import tables
-from bridge.endpoint.ledger import (
+from bridge.endpoint.ledger import tables
+from bridge.endpoint.ledger.contract import (
     Change,
     DeliveryKind,
     DeliveryRow,
@@ -24,8 +24,8 @@ from bridge.endpoint.ledger import (
     State,
     StatusRow,
 )
-from bridge.endpoint.sealing import Sealer
-from bridge.endpoint.statements import Statements
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.statements import Statements
 from bridge.storage import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -16,8 +16,8 @@ from typing import Protocol
 import structlog
 from msgspec import Struct, structs
 
-from bridge.endpoint.ledger import Change, Ledger, OutboxRow
-from bridge.endpoint.room import Room
+from bridge.endpoint.ledger.contract import Change, Ledger, OutboxRow
+from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.translate import Failure
 from bridge.router.contract import (
     Accepted,

@@ -23,8 +23,8 @@ from adapters.contract import (
     Throttled,
 )
 from bridge.directory import Directory
-from bridge.endpoint import retry, translate
-from bridge.endpoint.ledger import (
+from bridge.endpoint import translate
+from bridge.endpoint.ledger.contract import (
     Change,
     DeliveryKind,
     DeliveryRow,
@@ -35,10 +35,11 @@ from bridge.endpoint.ledger import (
     moves,
 )
 from bridge.endpoint.metrics import Metrics
-from bridge.endpoint.outbox import Batch, Outbox
-from bridge.endpoint.pace import Pace
-from bridge.endpoint.room import Room
+from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.to_network import retry
+from bridge.endpoint.to_network.pace import Pace
+from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.endpoint.translate import Failure
 from protocol import content, status, uri
 from protocol.content import SinglePart

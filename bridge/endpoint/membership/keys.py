@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.endpoint.ledger import Change, Ledger, Record
+from bridge.endpoint.ledger.contract import Change, Ledger, Record
 from bridge.endpoint.settings import EndpointSettings
 from bridge.router.contract import Router
 from protocol.mls import Identity, KeyPackageBundle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.endpoint.ledger import Change, Ledger
+from bridge.endpoint.ledger.contract import Change, Ledger
 
 _SPACE = "adapter"
 

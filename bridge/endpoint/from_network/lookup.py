@@ -13,11 +13,11 @@ from weakref import WeakSet
 from msgspec import structs
 
 from adapters.contract import Event, Inbound, Receipt
-from bridge.endpoint.early import InFlight, landed
-from bridge.endpoint.ledger import Ledger, OfferRow
-from bridge.endpoint.offers import Offers
-from bridge.endpoint.rooms import Rooms
-from bridge.endpoint.taking import named_by, refers_to
+from bridge.endpoint.from_network.taking import named_by, refers_to
+from bridge.endpoint.ledger.contract import Ledger, OfferRow
+from bridge.endpoint.offers.early import InFlight, landed
+from bridge.endpoint.offers.offers import Offers
+from bridge.endpoint.rooms.table import Rooms
 
 _LANDING_S = 2.0  # how long an event may wait for the send of what it answers to return
 

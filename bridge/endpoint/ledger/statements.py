@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite import insert as upsert_insert
 from sqlalchemy.sql import ClauseElement
 
-from bridge.endpoint import tables
-from bridge.endpoint.ledger import OFFERS_KEPT
+from bridge.endpoint.ledger import tables
+from bridge.endpoint.ledger.contract import OFFERS_KEPT
 
 
 class Prepared:

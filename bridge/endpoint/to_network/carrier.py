@@ -29,17 +29,18 @@ from adapters.contract import (
     Unsure,
 )
 from bridge.directory import Directory
-from bridge.endpoint import pieces, retry, translate
+from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments
-from bridge.endpoint.early import EarlyAliases, InFlight
-from bridge.endpoint.ledger import Change, DeliveryRow, Ledger, MessageRow, Native, OfferRow, State, StatusRow
+from bridge.endpoint.ledger.contract import Change, DeliveryRow, Ledger, MessageRow, Native, OfferRow, State, StatusRow
 from bridge.endpoint.metrics import Metrics
-from bridge.endpoint.offers import Offers
-from bridge.endpoint.offers import encode as encode_offer
-from bridge.endpoint.outbox import Batch, Outbox
-from bridge.endpoint.pace import Pace
-from bridge.endpoint.room import Room
+from bridge.endpoint.offers.early import EarlyAliases, InFlight
+from bridge.endpoint.offers.offers import Offers
+from bridge.endpoint.offers.offers import encode as encode_offer
+from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.to_network import pieces, retry
+from bridge.endpoint.to_network.pace import Pace
+from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.endpoint.translate import Failure
 from bridge.storage import StorageError
 from protocol import content, degrade, extensions, status

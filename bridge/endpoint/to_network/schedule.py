@@ -13,14 +13,14 @@ from collections.abc import Callable
 import structlog
 from msgspec import structs
 
-from bridge.endpoint.carrier import MOST_AGAIN, Carrier
-from bridge.endpoint.early import InFlight
 from bridge.endpoint.errors import EndpointError
-from bridge.endpoint.ledger import Change, DeliveryKind, DeliveryRow, Ledger
-from bridge.endpoint.pace import Pace, Stopping
-from bridge.endpoint.reports import Reports
-from bridge.endpoint.room import Room
+from bridge.endpoint.ledger.contract import Change, DeliveryKind, DeliveryRow, Ledger
+from bridge.endpoint.offers.early import InFlight
+from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.to_network.carrier import MOST_AGAIN, Carrier
+from bridge.endpoint.to_network.pace import Pace, Stopping
+from bridge.endpoint.to_network.reports import Reports
 from bridge.storage import StorageError
 
 _PAGE = 32

@@ -15,12 +15,12 @@ import structlog
 from adapters.contract import Adapter, Outcome, Profile, Typing
 from bridge.directory import Directory
 from bridge.endpoint import translate
-from bridge.endpoint.keys import ENDPOINT, Keys
-from bridge.endpoint.ledger import DeliveryKind, DeliveryRow, Ledger, MessageRow
+from bridge.endpoint.ledger.contract import DeliveryKind, DeliveryRow, Ledger, MessageRow
+from bridge.endpoint.membership.keys import ENDPOINT, Keys
 from bridge.endpoint.metrics import Metrics
-from bridge.endpoint.outbox import Batch, Outbox
-from bridge.endpoint.room import Room
-from bridge.endpoint.rooms import Rooms
+from bridge.endpoint.rooms.room import Room
+from bridge.endpoint.rooms.table import Rooms
+from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.router.contract import Kind, Notification, Router, RouterUnavailable
 from protocol import content, mls, status
 from protocol.content import Content, SinglePart
