@@ -11,176 +11,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from msgspec import Struct, field
 
-Record = tuple[str, str, bytes | None]
-"""A small durable value: its space, its name in it, and the value (sealed), or None to delete it."""
+from bridge.endpoint.ledger.rows import (
+    OFFERS_KEPT,
+    DeliveryKind,
+    DeliveryRow,
+    InboxRow,
+    MessageLog,
+    MessageRow,
+    Native,
+    OfferRow,
+    OutboxRow,
+    Record,
+    RoomPhase,
+    RoomRow,
+    State,
+    StatusRow,
+    moves,
+)
 
-
-class State(IntEnum):
-    """How far a message has come; the larger, the later. ``moves`` says which steps are steps forward."""
-
-    QUEUED = 0
-    SENT = 1
-    DELIVERED = 2
-    READ = 3
-    UNCERTAIN = 8
-    FAILED = 9
-
-
-def moves(now: State, to: State) -> bool:
-    """Whether ``to`` is a step forward: queued < sent < delivered < read, and failed and uncertain are the end.
-
-    What has been delivered can only be read: it cannot fail any more.
-    """
-    return to > now and (now < State.DELIVERED or to is State.READ) and now < State.UNCERTAIN
-
-
-class Native(Struct, frozen=True):
-    """One line of the id map: ``native_id`` names (a part of) the message ``mimi_id``.
-
-    ``mimi_id`` is empty while the message waits in the inbox: it is known, but not yet translated.
-    """
-
-    native_id: str
-    mimi_id: bytes = b""
-
-
-class MessageRow(Struct, frozen=True, kw_only=True):
-    """One message in the log: who, where, when and how far; never what was said, but for a short sealed excerpt.
-
-    ``source``: it came from this endpoint's network (else it goes there). ``native_id`` is its first id there ('' until
-    there is one). ``at`` is when it was received from the network, or accepted by the router. ``excerpt`` (sealed) is
-    the beginning of its text, for networks that cannot reply or react otherwise than by quoting.
-    """
-
-    mimi_id: bytes
-    room: str
-    source: bool
-    sender: str
-    at: int
-    native_id: str = ""
-    state: State = State.QUEUED
-    reason: str = ""
-    excerpt: str = ""
-    reaction: bool = False
-
-
-class StatusRow(Struct, frozen=True, kw_only=True):
-    """One step in the life of a message: what ``by`` (a URI; '' for this endpoint itself) says has become of it."""
-
-    mimi_id: bytes
-    by: str
-    state: State
-    at: int
-    reason: str = ""
-    text: str = ""
-
-
-class OfferRow(Struct, frozen=True, kw_only=True):
-    """A message that offered something in words, so that people may answer it in words.
-
-    ``part`` (sealed) is what was offered; ``native_id`` a name of the message on the network. ``at`` is when it was
-    delivered. ``open``: nothing has been said to the conversation since, and nobody has answered.
-    """
-
-    mimi_id: bytes
-    room: str
-    native_id: str
-    part: bytes
-    at: int
-    open: bool = True
-
-
-OFFERS_KEPT = 8
-"""How many offers of one room are kept; older ones are forgotten."""
-
-
-class RoomPhase(StrEnum):
-    """How far the endpoint is with a room."""
-
-    WANTED = "wanted"
-    """It must be made, or somebody else's Welcome must come."""
-    CREATING = "creating"
-    """Made here; the router has not said yet that it is ours."""
-    WAITING = "waiting"
-    """Somebody else made it; their Welcome must come."""
-    MEMBER = "member"
-    """This endpoint is a member of its group."""
-
-
-class RoomRow(Struct, frozen=True, kw_only=True):
-    """One room. ``conversation`` is this network's side of it, encoded; ``pending`` (sealed) a staged commit of ours.
-
-    ``group_id`` is that of its MLS group, whose records are in the space ``mls/<group id in hexadecimal>``.
-    """
-
-    room: str
-    conversation: bytes
-    phase: RoomPhase
-    name: str = ""
-    group_id: bytes = b""
-    pending: bytes = b""
-
-
-class InboxRow(Struct, frozen=True, kw_only=True):
-    """An accepted event (sealed) that waits for its media, or behind one that does."""
-
-    id: int
-    conversation: str
-    event: bytes
-    at: int
-
-
-class OutboxRow(Struct, frozen=True, kw_only=True):
-    """A content (sealed) that the router has not accepted yet, and its newest encryption (``body``, of ``epoch``).
-
-    ``mimi_id`` is empty for status reports. ``epoch`` is -1 while there is no body.
-    """
-
-    id: int
-    room: str
-    content: bytes
-    at: int
-    mimi_id: bytes = b""
-    epoch: int = -1
-    body: bytes = b""
-
-
-class DeliveryKind(StrEnum):
-    """What is delivered to the network."""
-
-    MESSAGE = "message"
-    STATUS = "status"
-
-
-class DeliveryRow(Struct, frozen=True, kw_only=True):
-    """One message or status on its way to the network.
-
-    ``content`` (sealed) is a MIMI content container, or an encoded ``StatusUpdate``. ``plan`` (sealed) is what was made
-    of it at the first attempt, ``part`` how many native messages of that are done, ``sending`` whether the next one was
-    on its way when this was written. ``next_at`` is the earliest time of the next attempt, in milliseconds.
-    """
-
-    id: int
-    mimi_id: bytes
-    room: str
-    kind: DeliveryKind
-    sender: str
-    content: bytes
-    at: int
-    parked: bool = False
-    replayed: bool = False
-    attempts: int = 0
-    next_at: int = 0
-    plan: bytes = b""
-    part: int = 0
-    sending: bool = False
-    reason: str = ""
-    text: str = ""
+__all__ = [
+    "OFFERS_KEPT",
+    "Change",
+    "DeliveryKind",
+    "DeliveryRow",
+    "InboxRow",
+    "Ledger",
+    "MessageLog",
+    "MessageRow",
+    "Native",
+    "OfferRow",
+    "OutboxRow",
+    "Record",
+    "RoomPhase",
+    "RoomRow",
+    "State",
+    "StatusRow",
+    "moves",
+]
 
 
 class Change(Struct):
@@ -218,14 +89,6 @@ class Change(Struct):
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
         return any(getattr(self, name) for name in self.__struct_fields__)
-
-
-class MessageLog(Struct, frozen=True, kw_only=True):
-    """A message of the log with its whole timeline, for people."""
-
-    message: MessageRow
-    timeline: tuple[StatusRow, ...]
-    delivery: DeliveryRow | None = None
 
 
 class Ledger(Protocol):

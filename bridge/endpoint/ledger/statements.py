@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert_insert
 from sqlalchemy.sql import ClauseElement
 
 from bridge.endpoint.ledger import tables
-from bridge.endpoint.ledger.contract import OFFERS_KEPT
+from bridge.endpoint.ledger.rows import OFFERS_KEPT
 
 
 class Prepared:

@@ -1,0 +1,276 @@
+"""The ledger's reads: rows of the tables, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from bridge.endpoint.ledger import tables
+from bridge.endpoint.ledger.rows import (
+    DeliveryKind,
+    DeliveryRow,
+    InboxRow,
+    MessageLog,
+    MessageRow,
+    OfferRow,
+    OutboxRow,
+    RoomPhase,
+    RoomRow,
+    State,
+    StatusRow,
+)
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.storage import Database
+
+_SOME = 500  # values in one IN (...): well below every engine's limit
+
+T = TypeVar("T")
+
+
+class Reads:
+    """The reading half of ``Ledger`` over one database; see the protocol for the meaning of each call."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    def _open(self, sealed: bytes, row: str) -> bytes:
+        return self._sealer.open(bytes(sealed), row) if sealed else b""
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        return await self._database.reader.run(query)
+
+    async def get(self, space: str, name: str) -> bytes | None:
+        """Return one record."""
+        table = tables.record
+        query = select(table.c.sealed).where(table.c.space == space, table.c.name == name)
+        sealed = await self._read(lambda connection: connection.execute(query).scalar_one_or_none())
+        return None if sealed is None else self._open(sealed, f"record/{space}/{name}")
+
+    async def scan(self, space: str, prefix: str = "") -> Sequence[tuple[str, bytes]]:
+        """Return the records of a space whose name has this prefix, in order of the name."""
+        table = tables.record
+        query = select(table.c.name, table.c.sealed).where(table.c.space == space)
+        if prefix:
+            query = query.where(func.substr(table.c.name, 1, len(prefix)) == prefix)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return [(name, self._open(sealed, f"record/{space}/{name}")) for name, sealed in sorted(map(tuple, rows))]
+
+    async def rooms(self) -> Sequence[RoomRow]:
+        """Return every room."""
+        rows = await self._read(lambda connection: connection.execute(select(tables.room)).all())
+        return [
+            RoomRow(
+                room=r.room,
+                conversation=bytes(r.conversation),
+                phase=RoomPhase(r.phase),
+                name=r.name,
+                group_id=bytes(r.group_id),
+                pending=self._open(r.pending, f"room/{r.room}"),
+            )
+            for r in rows
+        ]
+
+    async def natives(self, native_ids: Iterable[str]) -> Mapping[str, bytes]:
+        """Return the MIMI ids of those native ids that are known."""
+        table = tables.native
+        query = select(table.c.native_id, table.c.mimi_id)
+        rows = await self._read(lambda connection: in_batches(connection, query, table.c.native_id, native_ids))
+        return {row.native_id: bytes(row.mimi_id) for row in rows}
+
+    async def messages(self, mimi_ids: Iterable[bytes]) -> Mapping[bytes, MessageRow]:
+        """Return those messages that are in the log."""
+        table = tables.message
+        rows = await self._read(lambda connection: in_batches(connection, select(table), table.c.mimi_id, mimi_ids))
+        return {bytes(row.mimi_id): self._message(row) for row in rows}
+
+    async def states(self, mimi_ids: Iterable[bytes]) -> Mapping[tuple[bytes, str], State]:
+        """Return the latest state in the timeline for each message and each ``by``."""
+        table = tables.timeline
+        query = select(table.c.mimi_id, table.c.by, table.c.state).order_by(table.c.number)
+        rows = await self._read(lambda connection: in_batches(connection, query, table.c.mimi_id, mimi_ids))
+        return {(bytes(row.mimi_id), row.by): State(row.state) for row in rows}
+
+    async def offers(self, room: str) -> Sequence[OfferRow]:
+        """Return what was offered in a room, newest first."""
+        table = tables.offer
+        query = select(table).where(table.c.room == room).order_by(table.c.number.desc())
+        return [self._offer(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def offer_rooms(self) -> Mapping[str, bool]:
+        """Return the rooms in which something was offered, and whether one of its offers is open."""
+        table = tables.offer
+        query = select(table.c.room, table.c.open).distinct().order_by(table.c.room, table.c.open)
+        return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
+
+    async def inbox(self, conversation: str, limit: int) -> Sequence[InboxRow]:
+        """Return the oldest events that wait in a conversation."""
+        table = tables.inbox
+        query = select(table).where(table.c.conversation == conversation).order_by(table.c.id).limit(limit)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return [
+            InboxRow(id=r.id, conversation=r.conversation, event=self._open(r.event, f"inbox/{r.id}"), at=r.at)
+            for r in rows
+        ]
+
+    async def inbox_conversations(self) -> Mapping[str, int]:
+        """Return the conversations with waiting events, and how many."""
+        table = tables.inbox
+        query = select(table.c.conversation, func.count()).group_by(table.c.conversation)
+        return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
+
+    async def outbox(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """Return outbox rows whose id is larger than ``after``, oldest first."""
+        table = tables.outbox
+        query = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        return [self._outbox(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def outbox_rows(self, ids: Iterable[int]) -> Sequence[OutboxRow]:
+        """Return these outbox rows, oldest first."""
+        table = tables.outbox
+        rows = await self._read(lambda connection: in_batches(connection, select(table), table.c.id, ids))
+        return sorted((self._outbox(row) for row in rows), key=lambda row: row.id)
+
+    async def deliveries(self, room: str, limit: int) -> Sequence[DeliveryRow]:
+        """Return the oldest deliveries of a room that are not parked."""
+        table = tables.delivery
+        query = select(table).where(table.c.room == room, table.c.parked.is_(False)).order_by(table.c.id).limit(limit)
+        return [self._delivery(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def delivery_rooms(self) -> Mapping[str, int]:
+        """Return the rooms with deliveries that are not parked, and how many."""
+        table = tables.delivery
+        query = select(table.c.room, func.count()).where(table.c.parked.is_(False)).group_by(table.c.room)
+        return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
+
+    async def parked(self) -> Sequence[DeliveryRow]:
+        """Return all parked deliveries, oldest first."""
+        table = tables.delivery
+        query = select(table).where(table.c.parked.is_(True)).order_by(table.c.id)
+        return [self._delivery(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def log(self, *, limit: int, room: str = "", state: State | None = None) -> Sequence[MessageRow]:
+        """Return the newest messages of the log, newest first."""
+        table = tables.message
+        query = select(table).order_by(table.c.number.desc()).limit(limit)
+        if room:
+            query = query.where(table.c.room == room)
+        if state is not None:
+            query = query.where(table.c.state == int(state))
+        return [self._message(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def show(self, mimi_id: bytes) -> MessageLog | None:
+        """Return one message with its timeline."""
+        found = (await self.messages([mimi_id])).get(mimi_id)
+        if found is None:
+            return None
+        steps, delivery = tables.timeline, tables.delivery
+        queries = (
+            select(steps).where(steps.c.mimi_id == mimi_id).order_by(steps.c.number),
+            select(delivery).where(delivery.c.mimi_id == mimi_id, delivery.c.kind == DeliveryKind.MESSAGE.value),
+            select(tables.message.c.accepted_at).where(tables.message.c.mimi_id == mimi_id),
+        )
+        timeline, pending, accepted = await self._read(
+            lambda connection: [connection.execute(query).all() for query in queries]
+        )
+        return MessageLog(
+            message=found,
+            timeline=(*_first_steps(found, accepted[0].accepted_at), *map(_status, timeline)),
+            delivery=self._delivery(pending[0]) if pending else None,
+        )
+
+    async def last_id(self) -> int:
+        """Return the largest id that inbox, outbox or deliveries hold (0 if empty)."""
+        queries = [select(func.max(table.c.id)) for table in (tables.inbox, tables.outbox, tables.delivery)]
+        found = await self._read(lambda connection: [connection.execute(q).scalar_one_or_none() for q in queries])
+        return max(value or 0 for value in found)
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def _message(self, row: Row[Any]) -> MessageRow:
+        mimi_id = bytes(row.mimi_id)
+        return MessageRow(
+            mimi_id=mimi_id,
+            room=row.room,
+            source=row.source,
+            sender=row.sender,
+            at=row.at,
+            native_id=row.native_id,
+            state=State(row.state),
+            reason=row.reason,
+            excerpt=self._open(row.excerpt, f"message/{mimi_id.hex()}").decode(),
+            reaction=row.reaction,
+        )
+
+    def _offer(self, row: Row[Any]) -> OfferRow:
+        mimi_id = bytes(row.mimi_id)
+        return OfferRow(
+            mimi_id=mimi_id,
+            room=row.room,
+            native_id=row.native_id,
+            part=self._open(row.part, f"offer/{mimi_id.hex()}"),
+            at=row.at,
+            open=row.open,
+        )
+
+    def _outbox(self, row: Row[Any]) -> OutboxRow:
+        return OutboxRow(
+            id=row.id,
+            room=row.room,
+            content=self._open(row.content, f"outbox/{row.id}"),
+            at=row.at,
+            mimi_id=bytes(row.mimi_id),
+            epoch=row.epoch,
+            body=bytes(row.body),
+        )
+
+    def _delivery(self, row: Row[Any]) -> DeliveryRow:
+        return DeliveryRow(
+            id=row.id,
+            mimi_id=bytes(row.mimi_id),
+            room=row.room,
+            kind=DeliveryKind(row.kind),
+            sender=row.sender,
+            content=self._open(row.content, f"delivery/{row.id}/content"),
+            at=row.at,
+            parked=row.parked,
+            replayed=row.replayed,
+            attempts=row.attempts,
+            next_at=row.next_at,
+            plan=self._open(row.plan, f"delivery/{row.id}/plan"),
+            part=row.part,
+            sending=row.sending,
+            reason=row.reason,
+            text=row.text,
+        )
+
+
+def _status(row: Row[Any]) -> StatusRow:
+    return StatusRow(
+        mimi_id=bytes(row.mimi_id),
+        by=row.by,
+        state=State(row.state),
+        at=row.at,
+        reason=row.reason,
+        text=row.text,
+    )
+
+
+def _first_steps(message: MessageRow, accepted_at: int | None) -> Iterable[StatusRow]:
+    """The steps that every message takes, which the log therefore keeps in the message's own row."""
+    yield StatusRow(mimi_id=message.mimi_id, by="", state=State.QUEUED, at=message.at)
+    if accepted_at is not None:
+        yield StatusRow(mimi_id=message.mimi_id, by="", state=State.SENT, at=accepted_at)
+
+
+def in_batches(
+    connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Iterable[Any]
+) -> list[Row[Any]]:
+    """Run a query for the rows whose ``column`` is one of ``values``, some at a time."""
+    wanted = list(values)
+    rows: list[Row[Any]] = []
+    for start in range(0, len(wanted), _SOME):
+        rows += connection.execute(query.where(column.in_(wanted[start : start + _SOME]))).all()
+    return rows

@@ -1,0 +1,130 @@
+"""The ledger's writes: what one change does to the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, select
+
+from bridge.endpoint.ledger import tables
+from bridge.endpoint.ledger.contract import Change
+from bridge.endpoint.ledger.reads import in_batches
+from bridge.endpoint.ledger.rows import DeliveryKind, DeliveryRow, MessageRow, State
+from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.statements import Statements
+
+
+class Writes:
+    """Writes changes, sealed, in the transaction of whoever calls."""
+
+    def __init__(self, dialect: Dialect, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._statements = Statements(dialect)
+
+    def write(self, connection: Connection, change: Change) -> None:
+        """Write all of a change."""
+        do = self._statements
+        seal = self._seal
+        do.forget.run(connection, [(space,) for space in change.forgotten])
+        do.delete_record.run(connection, [(space, name) for space, name, value in change.records if value is None])
+        do.put_record.run(
+            connection,
+            [
+                (space, name, self._sealer.seal(value, f"record/{space}/{name}"))
+                for space, name, value in change.records
+                if value is not None
+            ],
+        )
+        do.put_room.run(
+            connection,
+            [
+                (r.room, r.conversation, r.phase.value, r.name, r.group_id, seal(r.pending, f"room/{r.room}"))
+                for r in change.rooms
+            ],
+        )
+        do.put_native.run(connection, [(n.native_id, n.mimi_id) for n in change.natives])
+        known = self._write_log(connection, change)
+        do.delete_inbox.run(connection, [(id_,) for id_ in change.inbox_done])
+        do.put_inbox.run(
+            connection, [(i.id, i.conversation, seal(i.event, f"inbox/{i.id}"), i.at) for i in change.inbox]
+        )
+        do.delete_outbox.run(connection, [(id_,) for id_ in change.outbox_done])
+        do.put_outbox.run(
+            connection,
+            [
+                (o.id, o.room, o.mimi_id, seal(o.content, f"outbox/{o.id}"), o.epoch, o.body, o.at)
+                for o in change.outbox
+            ],
+        )
+        do.delete_delivery.run(connection, [(id_,) for id_ in change.deliveries_done])
+        do.put_delivery.run(
+            connection,
+            [
+                self._delivery_values(d)
+                for d in change.deliveries
+                if not (known and d.kind is DeliveryKind.MESSAGE and d.mimi_id in known)
+            ],
+        )
+        self._write_offers(connection, change)
+
+    def _write_log(self, connection: Connection, change: Change) -> frozenset[bytes]:
+        """Write what concerns the log; return the messages that were in it already and are not taken again."""
+        do = self._statements
+        new, known = _without_known(connection, change.messages)
+        do.add_message.run(connection, [self._message_values(m) for m in new])
+        do.name_message.run(connection, change.named)
+        do.accept_message.run(connection, [(id_, int(State.SENT), at) for id_, at in change.accepted])
+        do.add_status.run(
+            connection, [(s.mimi_id, s.by, int(s.state), s.at, s.reason, s.text) for s in change.statuses]
+        )
+        do.move_message.run(connection, [(s.mimi_id, int(s.state), s.reason) for s in change.statuses])
+        return known
+
+    def _write_offers(self, connection: Connection, change: Change) -> None:
+        do = self._statements
+        do.delete_offer.run(connection, [(id_,) for id_ in (*change.offers_gone, *(o.mimi_id for o in change.offers))])
+        do.close_offers.run(connection, [(room,) for room in change.offers_closed])
+        do.add_offer.run(
+            connection,
+            [
+                (o.mimi_id, o.room, o.native_id, self._seal(o.part, f"offer/{o.mimi_id.hex()}"), o.at, o.open)
+                for o in change.offers
+            ],
+        )
+        do.prune_offers.run(connection, [(room,) for room in {o.room for o in change.offers}])
+
+    def _message_values(self, m: MessageRow) -> tuple[Any, ...]:
+        excerpt = self._seal(m.excerpt.encode(), f"message/{m.mimi_id.hex()}")
+        return (
+            m.mimi_id, m.room, m.source, m.sender, m.at, m.native_id, int(m.state), m.reason, excerpt, m.reaction
+        )  # fmt: skip
+
+    def _delivery_values(self, d: DeliveryRow) -> tuple[Any, ...]:
+        content = self._seal(d.content, f"delivery/{d.id}/content")
+        plan = self._seal(d.plan, f"delivery/{d.id}/plan")
+        return (
+            d.id, d.mimi_id, d.room, d.kind.value, d.sender, content, d.at, d.parked, d.replayed, d.attempts,
+            d.next_at, plan, d.part, d.sending, d.reason, d.text,
+        )  # fmt: skip
+
+    def _seal(self, plain: bytes, row: str) -> bytes:
+        return self._sealer.seal(plain, row) if plain else b""
+
+
+def _without_known(
+    connection: Connection, messages: Sequence[MessageRow]
+) -> tuple[Sequence[MessageRow], frozenset[bytes]]:
+    """Part messages into those that are new and the ids of those that are in the log, or twice among these."""
+    if not messages:
+        return messages, frozenset()
+    column = tables.message.c.mimi_id
+    ids = [message.mimi_id for message in messages]
+    known = {bytes(row.mimi_id) for row in in_batches(connection, select(column), column, ids)}
+    if not known and len(set(ids)) == len(ids):
+        return messages, frozenset()
+    new: dict[bytes, MessageRow] = {}
+    for message in messages:
+        if message.mimi_id not in known:
+            new.setdefault(message.mimi_id, message)
+    return list(new.values()), frozenset(known)
