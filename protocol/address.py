@@ -135,7 +135,7 @@ def _localpart(text: str) -> str:
 
 
 def _prepared(text: str, profile: Profile, name: str) -> str:
-    """Apply a PRECIS profile until it changes nothing any more, four times at most (RFC 8264, section 7)."""
+    """Apply a PRECIS profile until it changes nothing any more, four times at most (RFC 8264 §7)."""
     _sized(text, name, _SHRINKS * MAX_JID_PART_OCTETS)
     for _ in range(4):
         try:

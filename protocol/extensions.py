@@ -24,7 +24,7 @@ MAX_NAME_OCTETS: Final = 1024
 MAX_REFERENCE_OCTETS: Final = 4096
 MAX_URI_OCTETS: Final = 65_535
 URI_TAG: Final = 32
-"""The CBOR tag of a text that is a URI (RFC 8949, section 3.4.5.3)."""
+"""The CBOR tag of a text that is a URI (RFC 8949 §3.4.5.3)."""
 
 
 class ExtensionError(ProtocolError):

@@ -88,7 +88,7 @@ def _shown(name: str | None) -> str:
 
 
 def _version() -> str:
-    """Return the verification string of XEP-0115 section 5.1 for a person."""
+    """Return the verification string of XEP-0115 §5.1 for a person."""
     text = "/".join(_PERSON) + "//<" + "".join(f"{feature}<" for feature in FEATURES)
     return base64.b64encode(hashlib.sha1(text.encode()).digest()).decode()  # noqa: S324 - the XEP says SHA-1
 

@@ -27,7 +27,7 @@ class NameRefused(XmppError):
 
 
 class StanzaRefused(XmppError):
-    """A stanza that cannot be carried: ``kind`` and ``condition`` of RFC 6120 section 8.3, ``text`` for a person."""
+    """A stanza that cannot be carried: ``kind`` and ``condition`` of RFC 6120 §8.3, ``text`` for a person."""
 
     code = "xmpp-refused"
 

@@ -1,7 +1,7 @@
 """XHTML-IM (XEP-0071) and what was said.
 
 Deprecated, and still what some clients send. ``from_markdown`` gives the inside of the XHTML ``<body/>``: well-formed,
-only with the elements that XEP-0071 recommends in section 7. It may be parsed as XML under that element.
+only with the elements that XEP-0071 §7 recommends. It may be parsed as XML under that element.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Deterministic CBOR (RFC 8949, section 4.2.1), strict both ways.
+"""Deterministic CBOR (RFC 8949 §4.2.1), strict both ways.
 
 One pass decodes and checks: a byte string is accepted only if ``encode(decode(data)) == data``, so two parties that
 hold equal values hold equal bytes, and a message id computed from bytes means one thing. Refused, each with an error
 that says at which byte and in which item: forms that are not the shortest, indefinite lengths, map keys out of order
 or twice, text that is not UTF-8, a NaN other than ``f97e00``, nesting deeper than ``MAX_DEPTH``, more than
-``MAX_ITEMS`` items, bytes missing or left over. MIMI content (section 6.2 of its draft) narrows map keys further, to
+``MAX_ITEMS`` items, bytes missing or left over. MIMI content (mimi-content §6.2) narrows map keys further, to
 text, bytes and integers within +-(2^53 - 1), and so does this package.
 
 Types: integers of 64 bits, ``bytes``, ``str``, ``list`` (a tuple is encoded like one), ``dict``, ``bool``, ``None``,

@@ -107,7 +107,7 @@ def _preferred(found: list[Outcome]) -> Outcome:
 def _unit(outcomes: tuple[Outcome, ...]) -> Outcome:
     """Return the outcome of what belongs together, with one text beside one file made its caption.
 
-    If one part is not understood, none of them may be shown (section 4.4 of the draft). A file is understood, even
+    If one part is not understood, none of them may be shown (mimi-content §4.4). A file is understood, even
     where it cannot be sent.
     """
     puzzle = next((outcome for outcome in outcomes if not outcome.understood), None)

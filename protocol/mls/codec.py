@@ -1,4 +1,4 @@
-"""The TLS presentation language with variable-length vectors (RFC 9420 section 2.1).
+"""The TLS presentation language with variable-length vectors (RFC 9420 §2.1).
 
 Writing is plain functions that return bytes; reading is one ``Reader`` that never looks beyond its own end,
 so a length that promises more than is there is refused before anything is allocated.

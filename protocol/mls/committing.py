@@ -1,4 +1,4 @@
-"""Making a commit and the Welcome that goes with it (RFC 9420 sections 12.4.1 and 12.4.3.1)."""
+"""Making a commit and the Welcome that goes with it (RFC 9420 §12.4.1 and §12.4.3.1)."""
 
 from __future__ import annotations
 

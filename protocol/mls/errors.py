@@ -141,7 +141,7 @@ class TreeError(MlsError):
 
 
 class ParentHashError(TreeError):
-    """A parent hash does not hold (RFC 9420 section 7.9)."""
+    """A parent hash does not hold (RFC 9420 §7.9)."""
 
     code = "mls.parent-hash"
 
@@ -201,7 +201,7 @@ class ExtensionError(MlsError):
 
 
 class ProposalError(MlsError):
-    """A proposal list that the rules of RFC 9420 section 12.2 forbid."""
+    """A proposal list that the rules of RFC 9420 §12.2 forbid."""
 
     code = "mls.proposal"
 

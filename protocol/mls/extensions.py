@@ -1,4 +1,4 @@
-"""Extensions and what the ones that we understand say (RFC 9420 section 13, draft-ietf-mls-extensions).
+"""Extensions and what the ones that we understand say (RFC 9420 §13, draft-ietf-mls-extensions).
 
 An extension is a type and opaque data; unknown ones are carried along untouched. Components of the application
 live in one extension, ``app_data_dictionary``, as (component id, data) pairs in ascending order.
@@ -92,7 +92,7 @@ def replace(extensions: Extensions, kind: int, data: bytes) -> Extensions:
 
 
 class RequiredCapabilities(Struct, frozen=True):
-    """What every member's leaf must support (section 11.1)."""
+    """What every member's leaf must support (RFC 9420 §11.1)."""
 
     extensions: tuple[int, ...] = ()
     proposals: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""Signing, tagging and sealing messages, and the other way round (RFC 9420 sections 6.1 to 6.3).
+"""Signing, tagging and sealing messages, and the other way round (RFC 9420 §6.1 to §6.3).
 
 An ``Epoch`` holds what one epoch's messages need: its context, its secret tree and its leaves. Nothing unsigned is
 ever sent or accepted, and a key is spent only by a message whose signature verified and whose content was accepted.

@@ -96,7 +96,7 @@ class Group:
         now: int,
         random: Random,
     ) -> Group:
-        """Create a group of which we are the only member, in epoch 0 (section 11).
+        """Create a group of which we are the only member, in epoch 0 (RFC 9420 §11).
 
         ``context`` are application components (component id to data), ``extensions`` further extensions of the
         GroupContext such as required capabilities or external senders. ``now`` is unix seconds.
@@ -163,7 +163,7 @@ class Group:
         now: int,
         random: Random,
     ) -> ExternalJoin:
-        """Join by an external commit on a current GroupInfo (section 12.4.3.2).
+        """Join by an external commit on a current GroupInfo (RFC 9420 §12.4.3.2).
 
         ``replace`` is the leaf of a former self to be removed by the same commit; ``departures`` are members'
         SelfRemove proposals (MLSMessages) of this epoch, to be committed with it.
@@ -290,7 +290,7 @@ class Group:
         return dict(self._state.resumption)
 
     def export(self, label: str, context: bytes, length: int) -> bytes:
-        """Derive a secret of ``length`` bytes for the application (section 8.5)."""
+        """Derive a secret of ``length`` bytes for the application (RFC 9420 §8.5)."""
         exporter = self._state.secrets.exporter
         return schedule.export(self._state.view.suite, exporter, label.encode(), context, length)
 

@@ -1,4 +1,4 @@
-"""Who we are in a group, and the key packages by which others can add us (RFC 9420 sections 5.3 and 10)."""
+"""Who we are in a group, and the key packages by which others can add us (RFC 9420 §5.3 and §10)."""
 
 from __future__ import annotations
 

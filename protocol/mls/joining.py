@@ -1,4 +1,4 @@
-"""Joining a group by Welcome (RFC 9420 section 12.4.3.1), and checking a GroupInfo from outside."""
+"""Joining a group by Welcome (RFC 9420 §12.4.3.1), and checking a GroupInfo from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DHKEM (RFC 9180 section 4.1): keys, DeriveKeyPair, and the encapsulation that ExternalInit needs.
+"""DHKEM (RFC 9180 §4.1): keys, DeriveKeyPair, and the encapsulation that ExternalInit needs.
 
 Sealing to a key goes through the primitives' own HPKE; what it lacks, deriving a key pair from a secret and the
 bare shared secret for the exporter, is here.

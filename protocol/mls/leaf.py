@@ -1,4 +1,4 @@
-"""Leaves and key packages: who a member is, what its client can do, and until when (RFC 9420 sections 7.2, 10)."""
+"""Leaves and key packages: who a member is, what its client can do, and until when (RFC 9420 §7.2, §10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages as they travel, and the header that a relay reads (RFC 9420 sections 6, 8.1 and 12.4.3)."""
+"""Messages as they travel, and the header that a relay reads (RFC 9420 §6, §8.1 and §12.4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposals from outside a group: by those it lists as external senders, and by those who want in (section 12.1.8)."""
+"""Proposals from outside a group: by external senders that it lists, and by those who want in (RFC 9420 §12.1.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposals and commits as they travel (RFC 9420 section 12; AppDataUpdate and SelfRemove of the extensions draft)."""
+"""Proposals and commits as they travel (RFC 9420 §12; AppDataUpdate and SelfRemove of the extensions draft)."""
 
 from __future__ import annotations
 

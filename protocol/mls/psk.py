@@ -1,4 +1,4 @@
-"""Pre-shared keys: how they are named and how they become one secret (RFC 9420 section 8.4)."""
+"""Pre-shared keys: how they are named and how they become one secret (RFC 9420 §8.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes in: application messages, proposals and commits of others (RFC 9420 sections 6 and 12.4.2)."""
+"""What comes in: application messages, proposals and commits of others (RFC 9420 §6 and §12.4.2)."""
 
 from __future__ import annotations
 

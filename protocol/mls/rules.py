@@ -1,4 +1,4 @@
-"""Which proposals may stand together in one commit (RFC 9420 sections 12.1 and 12.2, and the extensions draft)."""
+"""Which proposals may stand together in one commit (RFC 9420 §12.1 and §12.2, and the extensions draft)."""
 
 from __future__ import annotations
 

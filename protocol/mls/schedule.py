@@ -1,4 +1,4 @@
-"""The key schedule of one epoch (RFC 9420 section 8)."""
+"""The key schedule of one epoch (RFC 9420 §8)."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def welcome_key(suite: CipherSuite, welcome: bytes) -> tuple[bytes, bytes]:
 
 
 def export(suite: CipherSuite, exporter: bytes, label: bytes, context: bytes, length: int) -> bytes:
-    """MLS-Exporter of section 8.5."""
+    """MLS-Exporter of RFC 9420 §8.5."""
     secret = suite.derive_secret(exporter, label)
     return suite.expand_with_label(secret, b"exported", suite.hash(context), length)
 
 
 def confirmed_hash(suite: CipherSuite, interim: bytes, commit_input: bytes) -> bytes:
-    """Extend the transcript by a commit (section 8.2); the input is wire format, content and signature."""
+    """Extend the transcript by a commit (RFC 9420 §8.2); the input is wire format, content and signature."""
     return suite.hash(interim + commit_input)
 
 

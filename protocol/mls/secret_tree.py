@@ -1,4 +1,4 @@
-"""The secret tree: one pair of symmetric ratchets a leaf, keys deleted as they are used (RFC 9420 section 9).
+"""The secret tree: one pair of symmetric ratchets a leaf, keys deleted as they are used (RFC 9420 §9).
 
 What is durable is written record by record, so that one message costs one small record:
 

@@ -1,4 +1,4 @@
-"""Signature schemes of the cipher suites: Ed25519 and ECDSA over the NIST curves (RFC 9420 section 5.1.2).
+"""Signature schemes of the cipher suites: Ed25519 and ECDSA over the NIST curves (RFC 9420 §5.1.2).
 
 Loading a key costs as much as using it, so keys are objects that their owners keep.
 """

@@ -1,4 +1,4 @@
-"""A commit of ours that waits for the router's word, and the epoch that it leads to (RFC 9420 section 14)."""
+"""A commit of ours that waits for the router's word, and the epoch that it leads to (RFC 9420 §14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups that continue another: re-initialised with other parameters, or branched off (sections 11.2 and 11.3).
+"""Groups that continue another: re-initialised with other parameters, or branched off (RFC 9420 §11.2 and §11.3).
 
 The new group's first commit mixes in a secret of the old one, so that only its members can take part.
 """

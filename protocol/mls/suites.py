@@ -1,4 +1,4 @@
-"""Cipher suites 1, 2, 3, 5 and 7 and the labelled operations of RFC 9420 sections 5.1, 5.2 and 8.
+"""Cipher suites 1, 2, 3, 5 and 7 and the labelled operations of RFC 9420 §5.1, §5.2 and §8.
 
 The primitives are those of ``cryptography``; the KDF steps go through ``hmac.digest``, which is the fastest way
 to HMAC from Python. HPKE's ephemeral keys and ECDSA's nonces are drawn inside the primitives' own library, from
@@ -89,19 +89,19 @@ class CipherSuite:
         return blocks[:length]
 
     def expand_with_label(self, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
-        """ExpandWithLabel of section 8."""
+        """ExpandWithLabel of RFC 9420 §8."""
         return self.expand(secret, u16(length) + _label(label) + vec(context), length)
 
     def derive_secret(self, secret: bytes, label: bytes) -> bytes:
-        """DeriveSecret of section 8."""
+        """DeriveSecret of RFC 9420 §8."""
         return self.expand(secret, u16(self.hash_size) + _label(label) + b"\x00", self.hash_size)
 
     def derive_tree_secret(self, secret: bytes, label: bytes, generation: int, length: int) -> bytes:
-        """DeriveTreeSecret of section 9.1."""
+        """DeriveTreeSecret of RFC 9420 §9.1."""
         return self.expand_with_label(secret, label, u32(generation), length)
 
     def ref_hash(self, label: bytes, value: bytes) -> bytes:
-        """RefHash of section 5.2; the label is given in full."""
+        """RefHash of RFC 9420 §5.2; the label is given in full."""
         return self.hash(vec(label) + vec(value))
 
     def key_package_ref(self, encoded: bytes) -> bytes:
@@ -139,14 +139,14 @@ class CipherSuite:
     def encrypt_with_label(
         self, key: HpkePublic, label: bytes, context: bytes, plaintext: bytes
     ) -> tuple[bytes, bytes]:
-        """EncryptWithLabel of section 5.1.3: (KEM output, ciphertext)."""
+        """EncryptWithLabel of RFC 9420 §5.1.3: (KEM output, ciphertext)."""
         sealed = self._hpke.encrypt(plaintext, key, _label(label) + vec(context))
         return sealed[: self.kem.encapsulated], sealed[self.kem.encapsulated :]
 
     def decrypt_with_label(
         self, key: HpkePrivate, label: bytes, context: bytes, kem_output: bytes, ciphertext: bytes
     ) -> bytes:
-        """DecryptWithLabel of section 5.1.3."""
+        """DecryptWithLabel of RFC 9420 §5.1.3."""
         if len(kem_output) != self.kem.encapsulated:
             raise DecryptionError(f"an encapsulated key of {len(kem_output)} bytes")
         try:
@@ -155,7 +155,7 @@ class CipherSuite:
             raise DecryptionError("an HPKE ciphertext does not open") from None
 
     def export_secret(self, shared: bytes, exporter_context: bytes, length: int) -> bytes:
-        """HPKE's exporter interface (RFC 9180 section 5.3) in base mode with an empty info."""
+        """HPKE's exporter interface (RFC 9180 §5.3) in base mode with an empty info."""
         psk_id_hash = self._labeled_extract(b"", b"psk_id_hash", b"")
         info_hash = self._labeled_extract(b"", b"info_hash", b"")
         context = b"\x00" + psk_id_hash + info_hash

@@ -1,4 +1,4 @@
-"""The ratchet tree's public half (RFC 9420 sections 4 and 7).
+"""The ratchet tree's public half (RFC 9420 §4 and §7).
 
 An array of nodes, each with the cached hash of the subtree under it. Nodes are never changed in place, so a copy
 of the array is a copy of the tree; that is what makes staging a commit cheap.
@@ -200,7 +200,7 @@ class RatchetTree:
         self._hashes[2 * index] = None
 
     def resolution(self, place: int) -> list[int]:
-        """Return the nodes that together cover everyone under a node (section 4.1.1)."""
+        """Return the nodes that together cover everyone under a node (RFC 9420 §4.1.1)."""
         node = self.nodes[place]
         if node is not None:
             return [place, *(2 * leaf for leaf in node.unmerged)] if isinstance(node, ParentNode) else [place]
@@ -215,7 +215,7 @@ class RatchetTree:
         return place % 2 == 1 and (self.occupied(tm.left(place)) or self.occupied(tm.right(place)))
 
     def filtered_path(self, index: int) -> list[tuple[int, int]]:
-        """Return the (node, copath child) pairs above a leaf whose copath is not empty (section 4.1.2)."""
+        """Return the (node, copath child) pairs above a leaf whose copath is not empty (RFC 9420 §4.1.2)."""
         pairs, place, top = [], 2 * index, self.root
         while place != top:
             across, place = tm.sibling(place), tm.parent(place)
@@ -224,7 +224,7 @@ class RatchetTree:
         return pairs
 
     def hash(self, place: int | None = None) -> bytes:
-        """Return the tree hash of a subtree, by default of the whole tree (section 7.8)."""
+        """Return the tree hash of a subtree, by default of the whole tree (RFC 9420 §7.8)."""
         where = self.root if place is None else place
         known = self._hashes[where]
         if known is not None:
@@ -258,7 +258,7 @@ class RatchetTree:
         return self.suite.hash(self._parent_input(node, left, right))
 
     def parent_hash(self, place: int, across: int) -> bytes:
-        """Return what a child of ``place`` must hold, ``across`` being the other child (section 7.9)."""
+        """Return what a child of ``place`` must hold, ``across`` being the other child (RFC 9420 §7.9)."""
         node = self.parent(place)
         if node is None:
             raise TreeError(f"node {place} is blank and has no parent hash")

@@ -1,4 +1,4 @@
-"""Checks of a ratchet tree that arrives from someone else (RFC 9420 sections 7.9.2 and 12.4.3.1)."""
+"""Checks of a ratchet tree that arrives from someone else (RFC 9420 §7.9.2 and §12.4.3.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TreeKEM: making and following an UpdatePath (RFC 9420 sections 7.4 to 7.6).
+"""TreeKEM: making and following an UpdatePath (RFC 9420 §7.4 to §7.6).
 
 A committer draws one secret and hashes it up the tree; each node's key pair follows from its path secret, and each
 path secret is sealed to the side of the tree that does not know it yet.

@@ -1,4 +1,4 @@
-"""Whether a leaf or key package may stand where it stands (RFC 9420 sections 7.3, 10.1 and 12.4.3.1)."""
+"""Whether a leaf or key package may stand where it stands (RFC 9420 §7.3, §10.1 and §12.4.3.1)."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ LAST_EPOCH = (1 << 64) - 1
 
 
 class ExternalSender(Struct, frozen=True):
-    """Someone outside the group whose proposals it accepts (section 12.1.8.1)."""
+    """Someone outside the group whose proposals it accepts (RFC 9420 §12.1.8.1)."""
 
     signature_key: bytes
     credential: Credential
@@ -229,7 +229,7 @@ class View:
         return items
 
     def apply(self, items: Sequence[Item], committer: Sender, now: int | None) -> Applied:
-        """Judge a list of proposals and apply it to a copy of the tree (section 12.3)."""
+        """Judge a list of proposals and apply it to a copy of the tree (RFC 9420 §12.3)."""
         check_list(items, committer, self.context, self.suite)
         proposals = [item.proposal for item in items]
         check_proposal_support(self.tree, {int(proposal.kind) for proposal in proposals})

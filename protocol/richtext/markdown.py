@@ -1,7 +1,7 @@
 """GFM-MIMI Markdown, read into a tree and written from one.
 
 Read as CommonMark with tables, task lists and strikethrough, without HTML; a bare address is no link, one in angle
-brackets is (section 7.1.1 of the content draft). A single line break counts: in a chat, a new line that somebody typed
+brackets is (mimi-content §7.1.1). A single line break counts: in a chat, a new line that somebody typed
 is a new line. What nests too deep is shown as it was typed.
 
 Written so that it is read back as the same tree, whatever the text: characters that could be taken for mark-up are

@@ -48,7 +48,7 @@ suite?                                  process; the joiner is in the new epoch 
 ``process`` message                     kind, and with it: ``application``: data authenticated_data sender (leaf);
                                         ``proposal``: epoch; ``commit``: epoch, and left, true if it removed this
                                         member. Fields that an implementation does not tell are null.
-``exporter`` label context length       secret. The MLS exporter (RFC 9420 section 8.5), label as text.
+``exporter`` label context length       secret. The MLS exporter (RFC 9420 §8.5), label as text.
 ``state`` group_info?                   epoch leaf authenticator members (list of leaf and name), group_info (on
                                         demand: for external joiners, with ratchet_tree and external_pub).
 ``forget``                              (nothing). Forgets the member and all its keys.

@@ -16,7 +16,7 @@ from tests.interop.world import MLSRS, OURS, TSMLS
 
 
 def test_ts_mls_writes_the_external_key_without_its_length(world):
-    """``external_pub`` is an HPKEPublicKey, hence a vector (sections 5.1.1 and 12.4.3.2); the driver mends it."""
+    """``external_pub`` is an HPKEPublicKey, hence a vector (RFC 9420 §5.1.1 and §12.4.3.2); the driver mends it."""
     host = world.create(TSMLS)
     bare = host.ask("state", group_info=True, bare=True)["group_info"]
     with pytest.raises(Refused) as caught:
@@ -26,7 +26,7 @@ def test_ts_mls_writes_the_external_key_without_its_length(world):
 
 
 def test_ts_mls_joins_no_tree_with_unmerged_leaves(world):
-    """It wants all nodes above a leaf to have the same unmerged leaves; section 7.9 wants no such thing."""
+    """It wants all nodes above a leaf to have the same unmerged leaves; RFC 9420 §7.9 wants no such thing."""
     host = world.create(OURS)
     world.invite(host, *[OURS] * 6)
     for member in list(world.members):
@@ -66,7 +66,7 @@ def test_mls_rs_lets_a_removed_member_commit_where_nobody_follows(world):
 
 
 def test_ts_mls_derives_one_secret_too_many_where_half_of_the_tree_is_empty(world):
-    """The root is then not in the filtered direct path, whose last secret gives the commit secret (section 7.4)."""
+    """The root is then not in the filtered direct path, whose last secret gives the commit secret (RFC 9420 §7.4)."""
     host = world.create(OURS)
     gone, peer, author = world.invite(host, OURS, TSMLS, OURS)
     made = author.ask("commit", remove=[host.leaf, gone.leaf])
@@ -87,7 +87,7 @@ def test_mls_rs_and_ours_agree_where_half_of_the_tree_is_empty(world, author):
 
 
 def test_ts_mls_commits_new_extensions_in_a_way_that_cannot_be_followed(world):
-    """They call for a path (section 17.4), and it is sealed in the context of the new ones (section 12.4.1)."""
+    """They call for a path (RFC 9420 §17.4), and it is sealed in the context of the new ones (RFC 9420 §12.4.1)."""
     author = world.create(TSMLS)
     [guest] = world.invite(author, OURS)
     wish = [[3, RequiredCapabilities().encode().hex()]]
@@ -108,7 +108,7 @@ def hub():
 
 
 def test_ts_mls_reads_one_external_sender_where_a_list_of_them_stands(world, hub):
-    """The extension is a vector of senders (section 12.1.8.1): a group that has it keeps ts-mls out."""
+    """The extension is a vector of senders (RFC 9420 §12.1.8.1): a group that has it keeps ts-mls out."""
     host = world.create(OURS)
     [guest] = world.invite(host, TSMLS)
     made = host.ask("commit", extensions=[hub[1]])

@@ -1,7 +1,7 @@
 """Exactly those octets are accepted that the standard's rules make of what another library reads in them.
 
-The judge shares no code with ours: cbor2 reads, leniently, and what it read is written again by sections 4.1 and 4.2.1
-of RFC 8949, scalars by cbor2 itself. Octets are deterministic if they come out as they went in.
+The judge shares no code with ours: cbor2 reads, leniently, and what it read is written again by RFC 8949 §4.1 and
+§4.2.1, scalars by cbor2 itself. Octets are deterministic if they come out as they went in.
 """
 
 from __future__ import annotations

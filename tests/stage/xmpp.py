@@ -91,7 +91,7 @@ class XmppPerson(Person):
     async def edit(self, to: str, target: str, text: str) -> None:
         """Correct (XEP-0308)."""
         message = self._message(to, text)
-        # A correction names a message by the id it was sent with, even in a room (XEP-0308 section 5).
+        # A correction names a message by the id it was sent with, even in a room (XEP-0308 §4).
         message.append(ET.Element(_REPLACE, {"id": self._sent_as.get(target, target)}))
         message.send()
 

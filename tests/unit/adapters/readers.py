@@ -39,7 +39,7 @@ def shown_as(seen: Seen) -> set[str]:
 
 
 def styled(body: str) -> Seen:
-    """Blocks line by line, then spans: the rules of sections 5.1 and 5.2."""
+    """Blocks line by line, then spans: the rules of XEP-0393 §5.1 and §5.2."""
     return _blocks(body.split("\n"), frozenset())
 
 

@@ -89,7 +89,7 @@ def test_the_longest_jid() -> None:
 
 
 def test_length_counts_once_the_spelling_is_settled() -> None:
-    """A full-width A has three octets, and the a that it means has one (RFC 7622, section 3.3.1)."""
+    """A full-width A has three octets, and the a that it means has one (RFC 7622 §3.3.1)."""
     assert jid("\uff21" * 1023 + "@b.example") == "a" * 1023 + "@b.example"
     with pytest.raises(UriError, match="1 to 1023 octets, not 1024"):
         jid("\uff21" * 1024 + "@b.example")

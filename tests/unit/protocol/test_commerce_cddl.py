@@ -19,8 +19,8 @@ HEAD = f"""\
 ; content.cddl, whose $$body they extend (cat content.cddl commerce.cddl); a body alone can be validated by its rule.
 ; Written from the types of protocol/commerce, which also say what CDDL cannot: that the options of one part have
 ; different ids and the fields of a form different names, that there are 100 rows in all, and that no field is written
-; at its default. Sizes are octets, four for each character of a limit. The encoding is deterministic CBOR (RFC 8949,
-; section 4.2.1).
+; at its default. Sizes are octets, four for each character of a limit. The encoding is deterministic CBOR
+; (RFC 8949 §4.2.1).
 """
 
 

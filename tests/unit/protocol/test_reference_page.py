@@ -161,7 +161,7 @@ AFTER: dict[int, tuple[str, ...]] = {
 
 
 def diagnostic(said: Content) -> str:
-    """A content in diagnostic notation (RFC 8949, section 8), each field with its name in a comment."""
+    """A content in diagnostic notation (RFC 8949 §8), each field with its name in a comment."""
     return "\n".join(_fields(cbor.decode(encode(said)), FIELDS, ""))
 
 
