@@ -1,8 +1,7 @@
 """The keyed side: runs one adapter, with its MLS client and its ledger.
 
-Follow a message forward: ``inbound`` (network to ledger), ``outbox`` (ledger to router), then at the other endpoint
-``outbound`` (router to ledger), ``delivery`` and ``carrier`` (ledger to network), and back again as a status:
-``reports``.
+Follow a message forward: ``from_network``, ``to_router``, then at the other endpoint ``from_router`` and ``to_network``
+(``schedule``, ``plan``, ``attempt``, ``outcome``), and back again as a status: ``to_network.reports``.
 """
 
 from __future__ import annotations

@@ -29,8 +29,10 @@ from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.to_network import retry
-from bridge.endpoint.to_network.carrier import Carrier
+from bridge.endpoint.to_network.attempt import Carrier
+from bridge.endpoint.to_network.outcome import Outcomes
 from bridge.endpoint.to_network.pace import Pace
+from bridge.endpoint.to_network.plan import Planner
 from bridge.endpoint.to_network.reports import Reports
 from bridge.endpoint.to_network.schedule import Deliveries
 from bridge.endpoint.to_router.outbox import Outbox
@@ -145,9 +147,13 @@ class Endpoint:
             endpoint=who, nudge=self._nudge, metrics=metrics, clock=clock, random=random,
         )  # fmt: skip
         self.outbox.failed = self.reports.fail
+        outcomes = Outcomes(
+            settings.retry, adapter, directory, ledger, self.outbox, aliases, self.offers, self.pace,
+            endpoint=who, metrics=metrics, clock=clock, random=random,
+        )  # fmt: skip
         carrier = Carrier(
-            settings, adapter, directory, ledger, self.outbox, self.attachments, aliases, in_flight, self.offers,
-            self.pace, endpoint=who, metrics=metrics, clock=clock, random=random,
+            settings.retry, adapter, directory, ledger, self.attachments, Planner(directory, ledger, clock), outcomes,
+            in_flight, self.offers, self.pace, clock=clock, random=random,
         )  # fmt: skip
         self.deliveries = Deliveries(
             settings, ledger, carrier, self.reports, self.pace, in_flight, room=self.rooms.get, fatal=fatal

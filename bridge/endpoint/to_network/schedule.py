@@ -18,7 +18,8 @@ from bridge.endpoint.ledger.contract import Change, DeliveryKind, DeliveryRow, L
 from bridge.endpoint.offers.early import InFlight
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.settings import EndpointSettings
-from bridge.endpoint.to_network.carrier import MOST_AGAIN, Carrier
+from bridge.endpoint.to_network.attempt import Carrier
+from bridge.endpoint.to_network.outcome import MOST_AGAIN
 from bridge.endpoint.to_network.pace import Pace, Stopping
 from bridge.endpoint.to_network.reports import Reports
 from bridge.storage import StorageError
