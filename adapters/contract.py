@@ -155,12 +155,15 @@ class Refused(Exception):
     """The endpoint could not accept something that was received; ``reason`` is a stable word for its sender.
 
     Reasons: ``unknown-conversation`` (no such person or room), ``too-large``, ``not-allowed`` (the sender may not
-    write there), ``invalid``. The adapter tells the native sender in the network's own way.
+    write there), ``too-many`` (more than the bridge takes of one sender, room or account in this time), ``invalid``.
+    The adapter tells the native sender in the network's own way; not if it is ``quiet``, for then they were told a
+    moment ago, unless somebody waits for an answer as in HTTP.
     """
 
-    def __init__(self, reason: str, text: str = "") -> None:
+    def __init__(self, reason: str, text: str = "", *, quiet: bool = False) -> None:
         super().__init__(text or reason)
         self.reason = reason
+        self.quiet = quiet
 
 
 Acknowledge: TypeAlias = Callable[[Refused | None], None]

@@ -63,6 +63,7 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distru
         persons=tuple(Person(person.name, tuple(person.addresses)) for person in config.person),
         retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),
         parallel=config.delivery.parallel,
+        limits=config.limits,
         distrust=distrust,
     )
 

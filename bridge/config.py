@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from bridge.errors import ConfigError
+from bridge.limits import Limits
 
 StructT = TypeVar("StructT", bound=Struct)
 
@@ -58,6 +59,24 @@ class DeliveryConfig(Struct, forbid_unknown_fields=True):
     max_attempts: int = 12
     max_age_hours: float = 24.0
     parallel: int = 16
+
+
+class RetentionConfig(Struct, forbid_unknown_fields=True):
+    """``[retention]``: for how many days an endpoint's ledger keeps what it no longer needs.
+
+    ``excerpt_days``: the beginnings of texts, for networks that can only quote; ``timeline_days``: the steps of a
+    message's status; ``log_days``: the messages' rows, without what was said; ``map_days``: which native id is which
+    message, which edits, reactions, receipts and quotes need; ``record_days``: ids of pieces, and what adapters note
+    of single messages. ``status_days``: for how long a message that comes again is recognised and answered with its
+    status; at least 7, and never less than twice ``max_age_hours``. What is still waiting is kept whatever its age.
+    """
+
+    excerpt_days: float = 7.0
+    timeline_days: float = 30.0
+    log_days: float = 90.0
+    map_days: float = 90.0
+    record_days: float = 90.0
+    status_days: float = 7.0
 
 
 class EndpointConfig(Struct, forbid_unknown_fields=True):
@@ -102,6 +121,8 @@ class Config(Struct, forbid_unknown_fields=True):
     http: HttpConfig = field(default_factory=HttpConfig)
     log: LogConfig = field(default_factory=LogConfig)
     delivery: DeliveryConfig = field(default_factory=DeliveryConfig)
+    limits: Limits = field(default_factory=Limits)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     endpoint: dict[str, EndpointConfig] = field(default_factory=dict)
     room: list[RoomConfig] = field(default_factory=list)
     person: list[PersonConfig] = field(default_factory=list)
@@ -254,8 +275,22 @@ def _check(config: Config, text: str) -> list[tuple[int, str]]:
             finding(["endpoint", name], f"endpoint '{name}': names are lower-case letters, digits, - and _")
         if endpoint.leg is not None and endpoint.leg not in range(5):
             finding(["endpoint", name, "leg"], f"endpoint.{name}.leg: {endpoint.leg} is not a leg class (0 to 4)")
+    _check_retention(config.retention, finding)
     _check_rooms(config, finding)
     return found
+
+
+def _check_retention(retention: RetentionConfig, finding: Callable[[Sequence[str], str], None]) -> None:
+    for name in retention.__struct_fields__:
+        days = getattr(retention, name)
+        if not 0 <= days <= 36_500:
+            finding(["retention", name], f"retention.{name}: {days} is not a number of days (0 to 36500)")
+    if retention.log_days < retention.status_days:
+        finding(
+            ["retention", "log_days"],
+            f"retention.log_days: {retention.log_days} is less than status_days ({retention.status_days}): "
+            "a message that comes again would not be recognised",
+        )
 
 
 def _check_rooms(config: Config, finding: Callable[[Sequence[str], str], None]) -> None:

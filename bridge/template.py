@@ -29,6 +29,16 @@ format = "auto"                     # console on a terminal, else json
 # max_attempts = 12                 # then a message is parked: `rialto message list --state parked`
 # max_age_hours = 24.0
 
+[limits]
+# sender_per_minute = 600           # messages of one native sender; beyond it they are refused and the sender is told
+# sender_burst = 1000               # all bounds: specs/limits.md
+
+[retention]
+# excerpt_days = 7.0                # beginnings of texts, for quotes; 0 keeps none
+# timeline_days = 30.0              # the steps of each message's status
+# log_days = 90.0                   # the log: who, where, when and how far, never what
+# map_days = 90.0                   # native ids: for edits, reactions, receipts and quotes of older messages
+
 # --- one table for each account -------------------------------------------------------------------------------------
 
 # XMPP: a component (XEP-0114) of your server. In Prosody:

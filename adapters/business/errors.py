@@ -20,6 +20,7 @@ Clients build their logic on ``error.code``, so every refusal has the number tha
     │   ├── UnknownTemplate    132001 (404)    no template of that name in that language
     │   ├── TemplateTooLong    132005          its text, with its parameters in it
     │   └── ParameterFormat    132012          a parameter of a kind that the template has no place for
+    ├── TooMany            130429 (429)        more messages in this time than the bridge takes
     ├── Unavailable        131016 (503)        not just now; nothing was accepted
     └── Unexplained        131000 (500)        a defect of ours
 """
@@ -210,6 +211,16 @@ class Unavailable(BusinessError):
     transient = True
 
 
+class TooMany(BusinessError):
+    """More messages in this time than the bridge takes; nothing was accepted."""
+
+    code = "too-many"
+    number = 130429
+    status = 429
+    title = "Rate limit hit"
+    transient = True
+
+
 class Unexplained(BusinessError):
     """A defect of ours; the log has more."""
 
@@ -223,6 +234,7 @@ def from_refusal(refused: Refused) -> BusinessError:
         "unknown-conversation": RecipientUnknown,
         "not-allowed": RecipientUnknown,
         "too-large": TooLarge,
+        "too-many": TooMany,
     }
     return kinds.get(refused.reason, InvalidParameter)(str(refused))
 

@@ -46,6 +46,7 @@ _WORDS: Final = {
     "unknown-conversation": "Nobody can be reached here: this message was not passed on.",
     "too-large": "This message is too large: it was not passed on.",
     "not-allowed": "You may not write here: this message was not passed on.",
+    "too-many": "You are writing faster than messages can be passed on: this one was not, nor are the next.",
     "invalid": "This message could not be understood: it was not passed on.",
 }
 
@@ -174,8 +175,9 @@ class Arrivals:
         refused = await answer
         if refused is None:
             return
-        log.warning("the event %s was refused: %s", event_id, refused.reason)
-        if kind == codec.REDACTION:
+        level = logging.DEBUG if refused.quiet else logging.WARNING
+        log.log(level, "the event %s was refused: %s", event_id, refused.reason)
+        if kind == codec.REDACTION or refused.quiet:
             return
         words = str(refused)
         notice = codec.notice(_WORDS.get(words, words), event_id)

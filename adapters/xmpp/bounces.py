@@ -30,6 +30,7 @@ _REFUSALS = {
     "unknown-conversation": ("item-not-found", "cancel", "There is nobody of this name."),
     "too-large": ("policy-violation", "modify", "This message is too large to be carried to the other network."),
     "not-allowed": ("forbidden", "auth", "You may not write there."),
+    "too-many": ("policy-violation", "wait", "You are writing faster than messages can be carried."),
     "invalid": ("bad-request", "modify", "This message cannot be carried to the other network."),
 }
 _FAILURES: Mapping[str, tuple[str, str]] = {

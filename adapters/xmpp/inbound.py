@@ -213,8 +213,10 @@ class Inbox:
     # --- answers --------------------------------------------------------------------------------------------------
 
     def _acknowledged(self, stanza: Element, refused: Refused | None, *, receipt: bool) -> None:
-        """Tell the sender: a receipt once the message is durable, an error if it was refused."""
+        """Tell the sender: a receipt once the message is durable, an error if it was refused and they do not know."""
         if refused is not None:
+            if refused.quiet:
+                return
             self._refuse(stanza, bounces.refusal(refused))
         elif receipt and stanza.get("type") != "groupchat" and stanza.get("id"):
             from_ = f"{stanza.get('to', '').partition('/')[0]}/{disco.RESOURCE}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bridge.directory import Person, PlumbedRoom
+from bridge.limits import Limits
 from protocol.leg import LegClass
 
 
@@ -52,5 +53,6 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     retry: RetryLimits = RetryLimits()
     media: MediaLimits = MediaLimits()
     parallel: int = 16
+    limits: Limits = Limits()
     stop_timeout: float = 10.0
     distrust: bool = False

@@ -44,6 +44,7 @@ from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.limits import Admission, Verdict
 from bridge.router.contract import RouterUnavailable
 from protocol import status
 from protocol.content import Part, SinglePart, text
@@ -112,6 +113,7 @@ class Receiving:
         self._offers = offers
         self._lookup = lookup
         self._failed = failed
+        self._admission = Admission(settings.limits)
         self._metrics = metrics
         self._clock = clock
         self._random = random
@@ -238,6 +240,9 @@ class Receiving:
             return None
         if key in taking.refused:
             return self._refuse(taking.refused[key])
+        verdict = self._admission.judge(str(event.sender.address), key, self._clock())
+        if verdict is not Verdict.WITHIN:
+            return self._refuse(Refused("too-many", quiet=verdict is Verdict.REFUSE))
         try:
             room = self._room(taking, event)
             answer = self._offers.answered(event, taking.offers.get(room.uri, ()), taking.known)
@@ -261,7 +266,8 @@ class Receiving:
         return None
 
     def _refuse(self, refused: Refused) -> Refused:
-        log.info("message refused", reason=refused.reason, text=str(refused))
+        if not refused.quiet:
+            log.info("message refused", reason=refused.reason, text=str(refused))
         self._metrics.count("refused", reason=refused.reason)
         return refused
 
