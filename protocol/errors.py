@@ -10,6 +10,7 @@ Each error carries a stable ``code`` that callers and operators may rely on; its
     ├── UriError           protocol.uri         not a MIMI URI, or an address that can have none
     ├── AttachmentError    protocol.attachment  an attachment that cannot be sealed or opened
     ├── CommerceError      protocol.commerce    a business part outside its limits
+    ├── GrantError         protocol.grant       not a grant, or one that its authority did not sign
     └── MlsError           protocol.mls         anything that RFC 9420 refuses
 """
 

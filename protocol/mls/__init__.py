@@ -7,7 +7,8 @@ must be durable is handed to the caller as small records.
 
 from __future__ import annotations
 
-from protocol.mls.errors import MlsError
+from protocol.mls.authority import Authority, Suspect
+from protocol.mls.errors import MlsError, UngrantedError
 from protocol.mls.extensions import Component, Extension, ExtensionType, RequiredCapabilities
 from protocol.mls.group import ExternalJoin, Group
 from protocol.mls.identity import Identity, KeyPackageBundle
@@ -24,6 +25,7 @@ from protocol.mls.suites import Random
 __all__ = [
     "AddedMember",
     "Application",
+    "Authority",
     "Component",
     "ContentType",
     "Extension",
@@ -46,6 +48,8 @@ __all__ = [
     "Staged",
     "Standing",
     "Successor",
+    "Suspect",
+    "UngrantedError",
     "WireFormat",
     "branch",
     "external_proposal",

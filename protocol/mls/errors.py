@@ -24,7 +24,8 @@ MlsError
 ├── LeafError                 a leaf node that may not stand where it stands
 │   ├── LifetimeError         a key package used outside its lifetime
 │   ├── CapabilityError       a capability that the leaf lacks and the group needs
-│   └── LegError              a leg-class extension that does not parse
+│   ├── LegError              a leg-class extension that does not parse
+│   └── UngrantedError        the caller's authority does not vouch for what the leaf says
 ├── KeyPackageError           a key package that is not usable for this group
 ├── ExtensionError            an extension that is unknown where it matters, doubled or malformed
 ├── ProposalError             a proposal list that the rules forbid
@@ -186,6 +187,14 @@ class LegError(LeafError):
     """A leg-class extension that does not parse."""
 
     code = "mls.leg"
+
+
+class UngrantedError(LeafError):
+    """The caller's authority does not vouch for a leaf: no grant, somebody else's, a revoked one, or one that says less
+    than the leaf claims (RFC 9420 section 5.3.1).
+    """
+
+    code = "mls.ungranted"
 
 
 class KeyPackageError(MlsError):

@@ -26,6 +26,7 @@ class ExtensionType(IntEnum):
     APP_DATA_DICTIONARY = 0x0006
     LAST_RESORT = 0x000A
     LEG = 0xF010
+    GRANT = 0xF011
 
 
 DEFAULT_EXTENSIONS = frozenset(range(1, 6))

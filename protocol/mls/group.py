@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from protocol.leg import LegClass, assurance
 from protocol.mls import joining, schedule
+from protocol.mls.authority import Authority, Suspect, admit, suspects
 from protocol.mls.codec import decode
 from protocol.mls.committing import Base, make, sign_group_info
 from protocol.mls.errors import (
@@ -74,9 +75,11 @@ class Group:
         keep: Retention,
         joined_with: bytes = b"",
         origin: PskId | None = None,
+        authority: Authority | None = None,
     ) -> None:
         """Hold a state; the class methods are the ways to come by one."""
         self.identity = identity
+        self.authority = authority
         self.joined_with = joined_with
         self.origin = origin
         self._state = state
@@ -92,6 +95,7 @@ class Group:
         *,
         context: Mapping[int, bytes] | None = None,
         extensions: Extensions = (),
+        authority: Authority | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
         now: int,
         random: Random,
@@ -99,7 +103,9 @@ class Group:
         """Create a group of which we are the only member, in epoch 0 (RFC 9420 §11).
 
         ``context`` are application components (component id to data), ``extensions`` further extensions of the
-        GroupContext such as required capabilities or external senders. ``now`` is unix seconds.
+        GroupContext such as required capabilities or external senders. ``now`` is unix seconds. Raises
+        ``UngrantedError`` if the ``authority`` does not vouch for ourselves; the group asks it about all leaves from
+        now on.
         """
         suite = identity.suite
         private, public = suite.kem.derive(random(suite.hash_size))
@@ -110,12 +116,14 @@ class Group:
             extensions = (*extensions, Extension(ExtensionType.APP_DATA_DICTIONARY, data))
         check_known(extensions)
         check_capabilities(suite, leaf, extensions)
+        admit(authority, (leaf,))
         tree = RatchetTree(suite, [leaf])
         group_context = GroupContext(suite.id, group_id, 0, tree.hash(), b"", extensions)
         run = schedule.from_epoch(suite, random(suite.hash_size))
         tag = suite.mac(run.secrets.confirmation, b"")
         view = View(group_context, tree, schedule.interim_hash(suite, b"", tag))
-        return cls(identity, first_state(view, run.secrets, run.encryption, 0, {0: private}), keep)
+        state = first_state(view, run.secrets, run.encryption, 0, {0: private})
+        return cls(identity, state, keep, authority=authority)
 
     @classmethod
     def join(
@@ -127,6 +135,7 @@ class Group:
         psks: GivenPsks | None = None,
         tree: bytes | None = None,
         continues: PskUsage | None = None,
+        authority: Authority | None = None,
         distrust: Random | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
         now: int | None,
@@ -136,16 +145,17 @@ class Group:
         ``tree`` is the ratchet tree if it was sent apart from the Welcome; ``continues`` is set by
         ``protocol.mls.successor``, for Welcomes of groups that continue another. Our own key package must still be
         valid at ``now`` (unix seconds; None leaves that unjudged). Forget the bundle afterwards, unless it is a
-        last resort. Pass ``distrust`` as in ``restore`` if this Welcome may have been used before, as after a
+        last resort. Raises ``UngrantedError`` if the ``authority`` does not vouch for every member; the group asks it
+        from now on. Pass ``distrust`` as in ``restore`` if this Welcome may have been used before, as after a
         restored backup or with a last resort.
         """
-        joined = joining.join(identity, welcome, bundles, gather(psks), tree, continues)
+        joined = joining.join(identity, welcome, bundles, gather(psks), tree, continues, authority)
         lifetime = joined.bundle.package.leaf.content.lifetime
         if now is not None and lifetime is not None:
             lifetime.check(now)
         run = joined.schedule
         state = first_state(joined.view, run.secrets, run.encryption, joined.own_leaf, joined.private)
-        group = cls(identity, state, keep, joined.bundle.ref, joined.origin)
+        group = cls(identity, state, keep, joined.bundle.ref, joined.origin, authority)
         return group if distrust is None else group._distrusted(distrust)
 
     @classmethod
@@ -159,6 +169,7 @@ class Group:
         psks: GivenPsks | None = None,
         departures: Sequence[bytes] = (),
         tree: bytes | None = None,
+        authority: Authority | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
         now: int,
         random: Random,
@@ -166,7 +177,8 @@ class Group:
         """Join by an external commit on a current GroupInfo (RFC 9420 §12.4.3.2).
 
         ``replace`` is the leaf of a former self to be removed by the same commit; ``departures`` are members'
-        SelfRemove proposals (MLSMessages) of this epoch, to be committed with it.
+        SelfRemove proposals (MLSMessages) of this epoch, to be committed with it. Raises ``UngrantedError`` if the
+        ``authority`` does not vouch for every member, ourselves included; our former self is not asked about.
         """
         info = joining.group_info_of(group_info)
         view = joining.open_group_info(info, tree)
@@ -185,10 +197,11 @@ class Group:
         made = make(Base(view, identity, init, {}, None), plan, now=now, random=random)
         following = made.next
         assert following.tree is not None  # noqa: S101 - just made
+        admit(authority, (leaf for _, leaf in following.tree.leaves()))
         reached = View(following.context, following.tree, following.interim)
         state = first_state(reached, following.secrets, following.encryption, following.own_leaf, following.private)
         commit = encode_message(PublicMessage(made.message, None))
-        return ExternalJoin(commit, cls(identity, state, keep), made.group_info)
+        return ExternalJoin(commit, cls(identity, state, keep, authority=authority), made.group_info)
 
     @classmethod
     def restore(
@@ -196,11 +209,13 @@ class Group:
         identity: Identity,
         records: Mapping[str, bytes],
         *,
+        authority: Authority | None = None,
         distrust: Random | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
     ) -> Group:
         """Rebuild a group from its stored records; raises ``StateError`` if they do not make one.
 
+        The group asks the ``authority`` about its leaves from now on: those it holds already show in ``suspects``.
         Pass a source of randomness as ``distrust`` if the records may be older than what was sent, as after a
         restored backup: ``protect`` then refuses until a commit staged after this call was merged.
         """
@@ -208,7 +223,7 @@ class Group:
         leaf = state.view.tree.leaf(state.own_leaf)
         if state.standing != Standing.REMOVED and (leaf is None or leaf.content.signature_key != identity.public):
             raise StateError("these records belong to another identity")
-        group = cls(identity, state, keep)
+        group = cls(identity, state, keep, authority=authority)
         return group if distrust is None else group._distrusted(distrust)
 
     def _distrusted(self, random: Random) -> Group:
@@ -277,6 +292,26 @@ class Group:
         """Describe the members, by ascending leaf index."""
         return members_of(self._state.view.tree)
 
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """The leaves that the authority does not vouch for now; none without an authority."""
+        return suspects(self.authority, self._state.view.tree.leaves())
+
+    @property
+    def outdated(self) -> bool:
+        """Whether our leaf says something else than our identity: the next commit with a path sets it right."""
+        leaf = self._state.view.tree.leaf(self.own_leaf)
+        return leaf is not None and leaf.content.extensions != self.identity.extensions
+
+    def identify(self, identity: Identity) -> None:
+        """Take what this identity says into our leaf by the next commit with a path; see ``Identity.saying``.
+
+        Raises ``InputError`` if it is another client's.
+        """
+        if (identity.public, identity.credential) != (self.identity.public, self.identity.credential):
+            raise InputError(f"{identity.uri} is another client than {self.identity.uri}")
+        self.identity = identity
+
     def resumption_psk(self, epoch: int | None = None) -> bytes:
         """Return the resumption PSK of an epoch, by default the current one; ``StateError`` if not kept."""
         number = self.epoch if epoch is None else epoch
@@ -328,6 +363,8 @@ class Group:
         set (None removes one), ``extensions`` all extensions of the GroupContext anew, ``psk_ids`` keys to mix in,
         found in ``psks``. Proposals that others sent in this epoch are committed too, as far as they are valid
         beside these, unless ``pending`` is false.
+        Raises ``UngrantedError`` for a key package whose leaf the authority does not vouch for; proposals of others
+        that would bring such a leaf are left out.
         There is a path, hence new keys for us, unless the commit only adds or ``path`` says otherwise. ``private``
         hides the commit from the router.
         """
@@ -341,7 +378,7 @@ class Group:
         aad = state.view.aad.join(None, authenticated_data)
         intent = Intent(add, remove, context, extensions, psk_ids, reinit, pending, path, private, aad)
         known = self._psks(psks)
-        plan = plan_commit(state.view, state.own_leaf, intent, known, now)
+        plan = plan_commit(state.view, state.own_leaf, intent, known, now, self.authority)
         base = Base(state.view, self.identity, state.secrets.init, state.private, state.own_leaf)
         made = make(base, plan, now=now, random=random)
         body = made.message.content.body
@@ -461,7 +498,7 @@ class Group:
         """
         if now is not None:
             self.forget(now)
-        return open_application(self._state, message)
+        return open_application(self._state, message, self.authority)
 
     # Lasting
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from protocol.grant import SignedGrant
 from protocol.leg import LegClass
 from protocol.mls.codec import Reader, decode, u8, u16, vec, vec_of
 from protocol.mls.errors import DecodeError, InputError, StateError
@@ -19,7 +20,7 @@ from protocol.mls.leaf import (
     LeafSource,
     Lifetime,
 )
-from protocol.mls.leafext import Leg, leg_of
+from protocol.mls.leafext import Leg, grant_extension, grant_of, leg_of
 from protocol.mls.messages import encode_message, key_package_of
 from protocol.mls.proposals import ProposalType
 from protocol.mls.signing import SigningKey
@@ -27,7 +28,7 @@ from protocol.mls.suites import MLS10, SUITES, CipherSuite, Random, suite_of
 
 _VERSION = 1
 
-OUR_EXTENSIONS = (ExtensionType.APP_DATA_DICTIONARY, ExtensionType.LEG)
+OUR_EXTENSIONS = (ExtensionType.APP_DATA_DICTIONARY, ExtensionType.LEG, ExtensionType.GRANT)
 OUR_PROPOSALS = (ProposalType.APP_DATA_UPDATE, ProposalType.SELF_REMOVE)
 
 CAPABILITIES = Capabilities(
@@ -83,6 +84,22 @@ class Identity:
     def leg(self) -> Leg:
         """The claim that our leaves carry."""
         return leg_of(self.extensions)
+
+    @property
+    def grant(self) -> SignedGrant | None:
+        """The grant that our leaves carry. Raises ``UngrantedError`` for one that does not parse."""
+        return grant_of(self.extensions)
+
+    def saying(self, leg: LegClass, namespaces: Sequence[str], grant: SignedGrant | None) -> Identity:
+        """Return the same client, key and credential kept, whose leaves say this of themselves from now on.
+
+        A group takes it over by its next commit with a path (``Group.identify``). Raises ``InputError`` for unusable
+        namespaces.
+        """
+        extensions: Extensions = (Leg.make(leg, namespaces).extension(),)
+        if grant is not None:
+            extensions += (grant_extension(grant),)
+        return Identity(self.suite, self._private, self.credential, extensions)
 
     def to_bytes(self) -> bytes:
         """Encode for storage, private key included."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from protocol.mls import schedule
 from protocol.mls import treemath as tm
+from protocol.mls.authority import Authority, admit
 from protocol.mls.codec import decode
 from protocol.mls.errors import (
     ConfirmationTagError,
@@ -52,10 +53,11 @@ def group_info_of(message: bytes) -> GroupInfo:
     return info
 
 
-def open_group_info(info: GroupInfo, tree_data: bytes | None = None) -> View:
+def open_group_info(info: GroupInfo, tree_data: bytes | None = None, authority: Authority | None = None) -> View:
     """Check a GroupInfo and its tree in full and return the view of its epoch.
 
-    The tree comes with the GroupInfo or, if it was sent apart, as ``tree_data``.
+    The tree comes with the GroupInfo or, if it was sent apart, as ``tree_data``. Raises ``UngrantedError`` unless the
+    ``authority`` vouches for every leaf.
     """
     context = info.context
     suite = suite_of(context.suite_id)
@@ -73,6 +75,7 @@ def open_group_info(info: GroupInfo, tree_data: bytes | None = None) -> View:
     view.check_tree_hash()
     check_tree(tree)
     check_members(tree, context.group_id, context.extensions)
+    admit(authority, (leaf for _, leaf in tree.leaves()))
     return view
 
 
@@ -95,11 +98,12 @@ def join(
     psks: Psks,
     tree_data: bytes | None = None,
     continues: PskUsage | None = None,
+    authority: Authority | None = None,
 ) -> Joined:
     """Open a Welcome with whichever of our key packages it is for.
 
     ``continues`` says that the new group must continue an old one by re-initialisation or branching; without it
-    such a Welcome is refused.
+    such a Welcome is refused. So is one to a group with a leaf that the ``authority`` does not vouch for.
     """
     welcome = read_message(message)
     if not isinstance(welcome, Welcome):
@@ -113,7 +117,7 @@ def join(
     info = decode(suite.open(key, nonce, welcome.encrypted_group_info, b""), GroupInfo.read)
     if info.context.suite_id != suite.id:
         raise WelcomeError("a Welcome for another cipher suite than its group's")
-    view = open_group_info(info, tree_data)
+    view = open_group_info(info, tree_data, authority)
     check_understood(identity, view)
     origin = _origin(secrets, view, continues)
     own = _own_leaf(view.tree, bundle)

@@ -5,7 +5,8 @@
         opaque namespaces<V><V>;        /* UTF-8 URI prefixes, at most 64 of at most 1024 octets */
     } Leg;
 
-It is part of the leaf, hence signed by it and covered by the tree hash. It binds an identity to a claim.
+It is part of the leaf, hence signed by it and covered by the tree hash. It binds an identity to a claim. Beside it
+stands the grant (private-use type 0xF011, ``protocol.grant``): what the operator's authority lets the leaf claim.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from protocol.grant import Grant, GrantError, SignedGrant
+from protocol.grant import decode as decode_grant
 from protocol.leg import LegClass
 from protocol.mls.codec import Reader, decode, u8, vec, vec_of
-from protocol.mls.errors import DecodeError, InputError, LegError
+from protocol.mls.errors import DecodeError, InputError, LegError, UngrantedError
 from protocol.mls.extensions import Extension, Extensions, ExtensionType, find
 
 MAX_NAMESPACES = 64
@@ -63,3 +66,27 @@ def leg_of(extensions: Extensions) -> Leg:
 def _read(reader: Reader) -> Leg:
     leg = LegClass(reader.u8())
     return Leg.make(leg, [name.decode() for name in reader.items(Reader.vec)])
+
+
+def grant_extension(grant: SignedGrant) -> Extension:
+    """Encode the leaf extension that carries a grant."""
+    return Extension(ExtensionType.GRANT, grant.encode())
+
+
+def grant_of(extensions: Extensions) -> SignedGrant | None:
+    """Return the grant in a leaf's extensions, its signature unchecked; None if there is none.
+
+    Raises ``UngrantedError`` for one that does not parse.
+    """
+    data = find(extensions, ExtensionType.GRANT)
+    if data is None:
+        return None
+    try:
+        return decode_grant(data)
+    except GrantError as error:
+        raise UngrantedError(f"the grant in a leaf does not parse: {error}") from None
+
+
+def within(claim: Leg, grant: Grant) -> bool:
+    """Say whether a claim is no better, and no wider, than a grant."""
+    return claim.leg >= grant.leg and all(namespace.startswith(grant.namespaces) for namespace in claim.namespaces)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from protocol.mls.authority import Authority, admit, suspicion
 from protocol.mls.committing import Plan
 from protocol.mls.errors import InputError, MlsError
 from protocol.mls.extensions import Extension, Extensions
+from protocol.mls.leaf import LeafNode
 from protocol.mls.messages import (
     NEW_MEMBER_COMMIT,
     Authenticated,
@@ -31,6 +33,7 @@ from protocol.mls.proposals import (
     PskUsage,
     ReInit,
     Remove,
+    Update,
 )
 from protocol.mls.psk import Psks, key_of
 from protocol.mls.rules import Item, target
@@ -66,15 +69,21 @@ def resumption_psk(group_id: bytes, epoch: int, usage: PskUsage, random: Random,
     return PskId(b"", usage, group_id, epoch, random(size))
 
 
-def plan_commit(view: View, own: int, intent: Intent, psks: Psks, now: int | None) -> Plan:
+def plan_commit(
+    view: View, own: int, intent: Intent, psks: Psks, now: int | None, authority: Authority | None = None
+) -> Plan:
     """Turn wishes and pending proposals into a commit's plan.
 
-    A commit has a path unless it only adds members, or the caller says otherwise.
+    A commit has a path unless it only adds members, or the caller says otherwise. Raises ``UngrantedError`` for a key
+    package that the ``authority`` does not vouch for; of what others proposed, what brings such a leaf is left out.
     """
     sender = Sender(SenderType.MEMBER, own)
-    items: list[Entry] = [(Item(one, sender, inline=True), None) for one in _fresh(intent)]
+    fresh = _fresh(intent)
+    admit(authority, filter(None, map(_brought, fresh)))
+    items: list[Entry] = [(Item(one, sender, inline=True), None) for one in fresh]
     if intent.pending and intent.reinit is None:
-        items = _valid(view, sender, _pending(view, own, items, psks), items, now) + items
+        pending = [entry for entry in _pending(view, own, items, psks) if _is_granted(authority, entry)]
+        items = _valid(view, sender, pending, items, now) + items
     if not items and intent.path is False:
         raise InputError("a commit without proposals has a path")
     only_adds = bool(items) and all(isinstance(item.proposal, Add) for item, _ in items)
@@ -82,6 +91,18 @@ def plan_commit(view: View, own: int, intent: Intent, psks: Psks, now: int | Non
     wire_format = WireFormat.PRIVATE if intent.private else WireFormat.PUBLIC
     extra = intent.group_info_extensions
     return Plan(items, psks, path, wire_format, intent.authenticated_data, extra)
+
+
+def _brought(proposal: Proposal) -> LeafNode | None:
+    """Return the leaf that a proposal would bring into the group."""
+    if isinstance(proposal, Add):
+        return proposal.key_package.leaf
+    return proposal.leaf if isinstance(proposal, Update) else None
+
+
+def _is_granted(authority: Authority | None, entry: Entry) -> bool:
+    leaf = _brought(entry[0].proposal)
+    return leaf is None or not suspicion(authority, leaf)
 
 
 def _valid(view: View, sender: Sender, pending: list[Entry], fresh: list[Entry], now: int | None) -> list[Entry]:

@@ -12,9 +12,11 @@ from msgspec import Struct
 
 from protocol.leg import LegClass, assurance
 from protocol.mls import joining
+from protocol.mls.authority import Authority, Suspect, suspects
 from protocol.mls.codec import Reader, decode, u16, vec, vec_of
 from protocol.mls.errors import DecodeError, FramingError, StateError, SuspendedError
 from protocol.mls.extensions import dictionary_of
+from protocol.mls.leaf import LeafNode
 from protocol.mls.members import Member, member_at, members_of
 from protocol.mls.messages import (
     Authenticated,
@@ -39,7 +41,10 @@ class AddedMember(Struct, frozen=True):
 
 
 class PublicChange(Struct, frozen=True):
-    """What a message did: a commit begins ``epoch``; a proposal only has a reference."""
+    """What a message did: a commit begins ``epoch``; a proposal only has a reference.
+
+    ``suspects`` are those leaves, of all that the commit brought or changed, that the authority does not vouch for.
+    """
 
     epoch: int
     sender: Sender
@@ -50,28 +55,33 @@ class PublicChange(Struct, frozen=True):
     removed: tuple[Member, ...] = ()
     joined: Member | None = None
     reinit: ReInit | None = None
+    suspects: tuple[Suspect, ...] = ()
 
 
 class PublicGroup:
     """The key-less view of one group."""
 
-    def __init__(self, view: View, *, ended: bool = False) -> None:
+    def __init__(self, view: View, *, ended: bool = False, authority: Authority | None = None) -> None:
         """Hold a view; ``create`` and ``from_bytes`` are the ways to come by one."""
         self._view = view
         self._ended = ended
+        self._authority = authority
 
     @classmethod
-    def create(cls, group_info: bytes, *, now: int | None, tree: bytes | None = None) -> PublicGroup:
+    def create(
+        cls, group_info: bytes, *, now: int | None, tree: bytes | None = None, authority: Authority | None = None
+    ) -> PublicGroup:
         """Begin from a member's GroupInfo (an MLSMessage), after checking it and its tree in full.
 
-        ``now`` is unix seconds: leaves that came by key package must be valid then; None leaves that unjudged.
+        ``now`` is unix seconds: leaves that came by key package must be valid then; None leaves that unjudged. Raises
+        ``UngrantedError`` unless the ``authority`` vouches for every leaf.
         """
-        view = joining.open_group_info(joining.group_info_of(group_info), tree)
+        view = joining.open_group_info(joining.group_info_of(group_info), tree, authority)
         for _, leaf in view.tree.leaves():
             lifetime = leaf.content.lifetime
             if now is not None and lifetime is not None:
                 lifetime.check(now)
-        return cls(view)
+        return cls(view, authority=authority)
 
     @property
     def group_id(self) -> bytes:
@@ -102,6 +112,11 @@ class PublicGroup:
     def ended(self) -> bool:
         """Whether a ReInit was committed, after which nothing more may be."""
         return self._ended
+
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """The leaves that the authority does not vouch for now; none without an authority."""
+        return suspects(self._authority, self._view.tree.leaves())
 
     def members(self) -> Sequence[Member]:
         """Describe the members, by ascending leaf index."""
@@ -162,6 +177,7 @@ class PublicGroup:
             removed=tuple(member_at(index, leaf) for index, leaf in applied.removed),
             joined=None if joiner is None else member_at(followed.committer, joiner),
             reinit=applied.reinit,
+            suspects=suspects(self._authority, _new_leaves(view.tree, applied.tree)),
         )
         return change, View(followed.context, applied.tree, followed.interim)
 
@@ -173,15 +189,19 @@ class PublicGroup:
         return head + vec(view.tree.encode()) + proposals
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> PublicGroup:
-        """Decode what ``to_bytes`` gave; raises ``StateError`` if it is something else."""
+    def from_bytes(cls, data: bytes, *, authority: Authority | None = None) -> PublicGroup:
+        """Decode what ``to_bytes`` gave; raises ``StateError`` if it is something else.
+
+        The leaves that it holds already are not refused: ``suspects`` names those the ``authority`` does not vouch for.
+        """
         try:
-            return decode(data, cls._read)
+            view, ended = decode(data, cls._read)
         except DecodeError as error:
             raise StateError(f"not a stored public group: {error}") from None
+        return cls(view, ended=ended, authority=authority)
 
     @classmethod
-    def _read(cls, reader: Reader) -> PublicGroup:
+    def _read(cls, reader: Reader) -> tuple[View, bool]:
         version = reader.u16()
         if version != _VERSION:
             raise StateError(f"a stored public group of version {version}")
@@ -190,4 +210,9 @@ class PublicGroup:
         view = View(context, tree, interim)
         for message in reader.items(Reader.vec):
             view.remember(decode(message, Authenticated.read), None)
-        return cls(view, ended=ended)
+        return view, ended
+
+
+def _new_leaves(old: RatchetTree, new: RatchetTree) -> list[tuple[int, LeafNode]]:
+    """Return the leaves of a tree, with their index, that another tree does not have at the same place."""
+    return [(index, leaf) for index, leaf in new.leaves() if index >= old.size or old.leaf(index) is not leaf]

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from protocol.mls import schedule
 from protocol.mls import treemath as tm
+from protocol.mls.authority import Authority, suspicion
 from protocol.mls.committing import keep_private
 from protocol.mls.errors import (
     ConfirmationTagError,
@@ -42,7 +43,8 @@ from protocol.mls.view import Followed, Policy
 class Application(Struct, frozen=True):
     """An application message that was opened; ``epoch`` may be a past one.
 
-    ``safe_aad`` is what components put before the authenticated data, in groups that use that.
+    ``safe_aad`` is what components put before the authenticated data, in groups that use that. ``suspicion`` says why
+    the authority does not vouch for the leaf that sent it, as it was in that epoch; '' if it does.
     """
 
     sender: Member
@@ -51,6 +53,7 @@ class Application(Struct, frozen=True):
     epoch: int
     generation: int
     safe_aad: Mapping[int, bytes]
+    suspicion: str = ""
 
 
 class Processed(Struct, frozen=True):
@@ -85,8 +88,8 @@ def epoch_for(state: State, message: PrivateMessage) -> Epoch:
     return past
 
 
-def open_application(state: State, data: bytes) -> Application:
-    """Open an application message of this epoch or a past one."""
+def open_application(state: State, data: bytes, authority: Authority | None = None) -> Application:
+    """Open an application message of this epoch or a past one, and ask the authority about its sender's leaf."""
     message = read_message(data)
     if isinstance(message, PublicMessage) and isinstance(message.authenticated.content.body, bytes):
         raise FramingError("an application message that is not encrypted")
@@ -98,8 +101,10 @@ def open_application(state: State, data: bytes) -> Application:
     content = received.message.content
     assert isinstance(content.body, bytes)  # noqa: S101 - the content type said so
     sender = epoch.member(content.sender.index)
+    leaf = epoch.leaves[content.sender.index]
+    doubt = "" if leaf is None else suspicion(authority, leaf)
     epoch.tree.spend(received.key)
-    return Application(sender, content.body, rest, epoch.number, received.key.generation, safe)
+    return Application(sender, content.body, rest, epoch.number, received.key.generation, safe, doubt)
 
 
 class Receiver:

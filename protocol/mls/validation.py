@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from protocol.mls.errors import CapabilityError, KeyPackageError, LeafError
+from protocol.grant import Grant, key_hash
+from protocol.mls.errors import CapabilityError, KeyPackageError, LeafError, UngrantedError
 from protocol.mls.extensions import (
     DEFAULT_EXTENSIONS,
     Extensions,
     RequiredCapabilities,
     check_unique,
 )
-from protocol.mls.leaf import KeyPackage, LeafNode, LeafSource
-from protocol.mls.leafext import leg_of
+from protocol.mls.leaf import CredentialType, KeyPackage, LeafNode, LeafSource
+from protocol.mls.leafext import grant_of, leg_of, within
 from protocol.mls.proposals import DEFAULT_PROPOSALS
 from protocol.mls.suites import MLS10, CipherSuite
 from protocol.mls.tree import RatchetTree
@@ -39,8 +40,9 @@ def check_key_package(suite: CipherSuite, package: KeyPackage, now: int | None) 
 def check_source(leaf: LeafNode, source: LeafSource, previous: LeafNode | None) -> None:
     """Refuse a leaf that was made for something else, or that is no fit successor of the one before it.
 
-    A successor has a new encryption key. It keeps its credential and its claim about its leg: whoever wants others
-    leaves and joins again, so that every change of either is an addition that can be judged.
+    A successor has a new encryption key and keeps its credential. What it says of its leg and for whom it speaks may
+    change under a grant only: one for this very credential and signature key, not older than the one before. Whether
+    an authority signed that grant, each member judges by itself (``protocol.mls.authority``).
     """
     if leaf.content.source != source:
         raise LeafError(f"a leaf made for {leaf.content.source.name} where {source.name} belongs")
@@ -50,8 +52,38 @@ def check_source(leaf: LeafNode, source: LeafSource, previous: LeafNode | None) 
         raise LeafError("an update keeps the old encryption key")
     if previous.content.credential != leaf.content.credential:
         raise LeafError("an update changes the credential")
-    if leg_of(previous.content.extensions) != leg_of(leaf.content.extensions):
-        raise LeafError("an update changes the leg class or the namespaces")
+    before, after = previous.content.extensions, leaf.content.extensions
+    if leg_of(before) != leg_of(after):
+        _check_regranted(leaf, previous)
+
+
+def _check_regranted(leaf: LeafNode, previous: LeafNode) -> None:
+    """Refuse a leaf that changes its claim without a grant that covers the new one."""
+    new, old = grant_of(leaf.content.extensions), grant_of(previous.content.extensions)
+    if new is None:
+        raise LeafError("an update changes the leg class or the namespaces without a grant")
+    if leaf.content.signature_key != previous.content.signature_key:
+        raise LeafError("an update changes the leg class or the namespaces, and the signature key as well")
+    if old is not None and new.grant.number < old.grant.number:
+        raise LeafError(f"an update goes back from grant {old.grant.number} to {new.grant.number}")
+    check_granted(leaf, new.grant)
+
+
+def check_granted(leaf: LeafNode, grant: Grant) -> None:
+    """Refuse a leaf that a grant is not for, or that claims more than the grant allows. Raises ``UngrantedError``.
+
+    The grant's signature, its number and its end are the authority's to judge.
+    """
+    content = leaf.content
+    if grant.uri.encode() != content.credential.data or content.credential.type != CredentialType.BASIC:
+        raise UngrantedError(f"a leaf with the grant of {grant.uri}")
+    if grant.key != key_hash(content.signature_key):
+        raise UngrantedError(f"a leaf with the grant of {grant.uri}, which is for another signature key")
+    claim = leg_of(content.extensions)
+    if claim.leg < grant.leg:
+        raise UngrantedError(f"{grant.uri} claims leg class {int(claim.leg)}; it is granted {int(grant.leg)}")
+    if not within(claim, grant):
+        raise UngrantedError(f"{grant.uri} claims to speak for more than it is granted")
 
 
 def check_capabilities(suite: CipherSuite, leaf: LeafNode, extensions: Extensions) -> None:
