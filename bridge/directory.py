@@ -121,7 +121,8 @@ class Directory:
         known = self._endpoints.get(user)
         if known is not None and self._now() - known[0] < _FRESH_MS:
             return known[1]
-        found = await self._router.identifier_query(user)
+        speakers = await self._router.identifier_query(user)
+        found = speakers[0] if speakers else None
         if found is not None:
             if len(self._endpoints) > _REMEMBERED:
                 self._endpoints.clear()

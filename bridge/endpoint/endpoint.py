@@ -158,7 +158,7 @@ class Endpoint:
         self.deliveries = Deliveries(
             settings, ledger, carrier, self.reports, self.pace, in_flight, room=self.rooms.get, fatal=fatal
         )
-        self.trust = Trust(ledger, router, self.rooms, self.deliveries, told=settings.distrust)
+        self.trust = Trust(ledger, router, self.rooms, self.deliveries, random=random, told=settings.distrust)
         self.receiving = Receiving(
             settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
             aliases, self.offers, Lookup(ledger, self.rooms, in_flight, self.offers),

@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -18,13 +19,19 @@ from bridge.router.contract import (
     BadRequest,
     BlobTooLarge,
     Envelope,
+    Forked,
     HandshakeBundle,
+    Hello,
+    HelloAnswer,
+    NoHello,
     Notification,
     Refusal,
     RoomView,
     RouterDenied,
     RouterError,
     RouterUnavailable,
+    Unintelligible,
+    WentBack,
 )
 from bridge.router.wire import (
     NO_SUCH_BLOB,
@@ -43,7 +50,9 @@ from bridge.router.wire import (
 
 log = structlog.get_logger(__name__)
 
-_ERRORS = {error.code: error for error in (BadRequest, RouterDenied, BlobTooLarge)}
+_ERRORS = {
+    error.code: error for error in (BadRequest, RouterDenied, BlobTooLarge, Forked, NoHello, WentBack, Unintelligible)
+}
 _REQUEST_TIMEOUT = 60.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
 _PIECE = 256 * 1024
@@ -69,18 +78,26 @@ class HttpRouter:
             await self._open_session.close()
             self._open_session = None
 
-    async def publish(self, key_packages: Sequence[bytes], *, last_resort: bytes | None = None) -> int:
-        """Leave KeyPackages at the router."""
-        answer: int = await self._call("publish", PublishRequest(list(key_packages), last_resort), int)
+    async def hello(self, hello: Hello) -> HelloAnswer:
+        """Begin."""
+        answer: HelloAnswer = await self._call("hello", hello, HelloAnswer)
         return answer
 
-    async def key_material(self, target: str) -> bytes | Refusal:
-        """Claim a KeyPackage."""
-        return _unwrap(await self._call("keyMaterial", TargetRequest(target), Material | Refusal))
+    async def publish(
+        self, key_packages: Sequence[bytes], *, last_resort: bytes | None = None, replace: bool = False
+    ) -> int:
+        """Leave KeyPackages at the router."""
+        answer: int = await self._call("publish", PublishRequest(list(key_packages), last_resort, replace), int)
+        return answer
 
-    async def identifier_query(self, uri: str) -> str | None:
+    async def key_material(self, target: str) -> Sequence[bytes] | Refusal:
+        """Claim KeyPackages."""
+        answer: Material | Refusal = await self._call("keyMaterial", TargetRequest(target), Material | Refusal)
+        return answer if isinstance(answer, Refusal) else answer.bodies
+
+    async def identifier_query(self, uri: str) -> tuple[str, ...]:
         """Find who speaks for a user."""
-        answer: str | None = await self._call("identifierQuery", TargetRequest(uri), str | None)
+        answer: tuple[str, ...] = await self._call("identifierQuery", TargetRequest(uri), tuple[str, ...])
         return answer
 
     async def update(self, room: str, bundle: HandshakeBundle) -> Accepted | Refusal:
@@ -95,18 +112,14 @@ class HttpRouter:
         )
         return answers
 
-    async def acknowledge(self, cursor: int) -> None:
+    async def acknowledge(self, cursor: str) -> None:
         """Let the router forget."""
         await self._call("acknowledge", AcknowledgeRequest(cursor), None)
 
-    async def acknowledged(self) -> int:
-        """Ask how far this endpoint has acknowledged."""
-        async with self._request("GET", "acknowledged") as response:
-            return decode(await response.read(), int)
-
     async def group_info(self, room: str) -> bytes | Refusal:
         """Fetch a GroupInfo."""
-        return _unwrap(await self._call("groupInfo", TargetRequest(room), Material | Refusal))
+        answer: Material | Refusal = await self._call("groupInfo", TargetRequest(room), Material | Refusal)
+        return answer if isinstance(answer, Refusal) else answer.bodies[0]
 
     async def rooms(self) -> Sequence[RoomView]:
         """List this endpoint's rooms."""
@@ -132,7 +145,7 @@ class HttpRouter:
             async for piece in response.content.iter_chunked(_PIECE):
                 yield piece
 
-    async def notify(self, cursor: int) -> AsyncGenerator[Sequence[Notification]]:
+    async def notify(self, cursor: str) -> AsyncGenerator[Sequence[Notification]]:
         """Stream what is for this endpoint; a link that breaks or falls silent is made again from where it broke."""
         wait = _FIRST_WAIT
         while True:
@@ -140,17 +153,19 @@ class HttpRouter:
                 async with aclosing(self._listen(cursor)) as heard:
                     async for batch in heard:
                         wait = _FIRST_WAIT
-                        cursor = max(cursor, batch[-1].position)
+                        cursor = batch[-1].cursor or cursor  # a passing sign has none
                         yield batch
+            except NoHello:
+                raise
             except RouterUnavailable as error:
                 log.info("router stream broken", cause=str(error), wait=round(wait, 1))
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  only spreads the load
             wait = min(wait * 2, _LONGEST_WAIT)
 
-    async def _listen(self, cursor: int) -> AsyncGenerator[list[Notification]]:
+    async def _listen(self, cursor: str) -> AsyncGenerator[list[Notification]]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=self._silence)
         async with (
-            self._request("GET", f"notify?cursor={cursor}", timeout=timeout) as response,
+            self._request("GET", f"notify?cursor={quote(cursor)}", timeout=timeout) as response,
             aclosing(batches(response.content.iter_any())) as heard,
         ):
             async for batch in heard:
@@ -194,10 +209,6 @@ class _Source:
         except Exception as error:
             self.error = error
             raise
-
-
-def _unwrap(answer: Material | Refusal) -> bytes | Refusal:
-    return answer if isinstance(answer, Refusal) else answer.body
 
 
 async def _error(response: aiohttp.ClientResponse) -> RouterError | KeyError:

@@ -1,7 +1,7 @@
 """Fan-out: what is in an endpoint's durable inbox, and what has just come, as one stream without gap or repetition.
 
 A listener that keeps up is handed messages straight from memory as they become durable. One that has just come, or has
-fallen behind, reads the journal until that has nothing more for it. Ephemeral messages go to whoever listens now.
+fallen behind, reads the journal until that has nothing more for it. Passing signs go to whoever listens now.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ BATCH = 256
 KEPT_IN_MEMORY = 1024
 """Notifications a listener may leave waiting before it is sent to the journal for them."""
 
-KEPT_EPHEMERAL = 64
-"""Ephemeral messages a listener may leave waiting; older ones are dropped."""
+KEPT_PASSING = 64
+"""Passing signs a listener may leave waiting; older ones are dropped."""
 
 
 class _Listener:
@@ -30,7 +30,7 @@ class _Listener:
         self.cursor = cursor
         self.behind = True  # the journal may have more than ``live``
         self.live: deque[Notification] = deque()
-        self.ephemeral: deque[Notification] = deque(maxlen=KEPT_EPHEMERAL)
+        self.passing: deque[Notification] = deque(maxlen=KEPT_PASSING)
         self.wake = asyncio.Event()
 
     def offer(self, notification: Notification) -> None:
@@ -41,8 +41,8 @@ class _Listener:
             self.live.append(notification)
         self.wake.set()
 
-    def whisper(self, notification: Notification) -> None:
-        self.ephemeral.append(notification)
+    def show(self, notification: Notification) -> None:
+        self.passing.append(notification)
         self.wake.set()
 
     def take_live(self) -> list[Notification]:
@@ -68,17 +68,17 @@ class FanOut:
             for listener in self._listening(recipients):
                 listener.offer(notification)
 
-    def whisper(self, notification: Notification, recipients: Iterable[str]) -> None:
-        """Pass on an ephemeral message."""
+    def show(self, notification: Notification, recipients: Iterable[str]) -> None:
+        """Pass on a passing sign."""
         for listener in self._listening(recipients):
-            listener.whisper(notification)
+            listener.show(notification)
 
     def _listening(self, endpoints: Iterable[str]) -> Iterable[_Listener]:
         for endpoint in endpoints:
             yield from self._listeners.get(endpoint, ())
 
     async def listen(self, endpoint: str, cursor: int) -> AsyncGenerator[Sequence[Notification]]:
-        """Stream an endpoint's notifications from after ``cursor``, for ever."""
+        """Stream an endpoint's notifications from after the position ``cursor``, for ever."""
         listener = _Listener(cursor)
         self._listeners.setdefault(endpoint, set()).add(listener)
         try:
@@ -88,10 +88,10 @@ class FanOut:
                 if durable:
                     listener.cursor = durable[-1].position
                     yield durable
-                if listener.ephemeral:
-                    whispered = list(listener.ephemeral)
-                    listener.ephemeral.clear()
-                    yield whispered
+                if listener.passing:
+                    shown = list(listener.passing)
+                    listener.passing.clear()
+                    yield shown
                 if not durable and not listener.behind:
                     await listener.wake.wait()
         finally:

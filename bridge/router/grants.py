@@ -56,12 +56,16 @@ class Grants:
                 found = grant
         return found
 
-    def speaker(self, user: str) -> str | None:
-        """Return the endpoint that speaks for a user URI: the one with the longest namespace that it starts with."""
+    def speakers(self, user: str) -> tuple[str, ...]:
+        """Return the endpoints that speak for a user URI, sorted: those with the longest namespace that it starts with.
+
+        One today, several when one account's leaves are spread over several endpoints.
+        """
         matches = [
             (len(namespace), grant.uri)
             for grant in self._by_uri.values()
             for namespace in grant.namespaces
             if user.startswith(namespace)
         ]
-        return max(matches)[1] if matches else None
+        longest = max((length for length, _ in matches), default=0)
+        return tuple(sorted({uri for length, uri in matches if length == longest}))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from bridge.room_context import RoomContext
 from bridge.router.contract import Member
 
 
@@ -21,7 +22,10 @@ class Header(Struct, frozen=True):
 
 
 class GroupStep(Struct, frozen=True):
-    """A group after a handshake: who made it, whom it added, and the state from which to follow the next one."""
+    """A group after a handshake: who made it, whom it added, and the state from which to follow the next one.
+
+    ``context`` is what its GroupContext says of the room; None if that makes no sense.
+    """
 
     group_id: bytes
     epoch: int
@@ -29,6 +33,7 @@ class GroupStep(Struct, frozen=True):
     committer: str
     added: tuple[str, ...]
     state: bytes
+    context: RoomContext | None = None
 
 
 class KeyPackageFacts(Struct, frozen=True):

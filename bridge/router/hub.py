@@ -17,16 +17,24 @@ from msgspec import Struct
 
 from bridge.router.blobs import BlobStore
 from bridge.router.contract import (
+    CONTRACT,
+    FEATURES,
+    OLDEST_CONTRACT,
     Accepted,
     BadRequest,
     Envelope,
     HandshakeBundle,
+    Hello,
+    HelloAnswer,
     Kind,
     Notification,
     Refusal,
     RefusalCode,
     RoomView,
     Router,
+    Standing,
+    Unintelligible,
+    WentBack,
 )
 from bridge.router.fanout import FanOut
 from bridge.router.grants import EndpointGrant, Grants
@@ -47,10 +55,14 @@ log = structlog.get_logger(__name__)
 DAY = 24 * 3600 * 1000
 """Milliseconds."""
 
+LONGEST_SESSION = 64
+"""Characters of a session's name."""
+
 
 class Limits(Struct, frozen=True):
-    """How large things may be, in octets."""
+    """How large things may be, in octets; ``request`` is the body of one request, attachments apart."""
 
+    request: int = 32 * 1024 * 1024
     message: int = 1024 * 1024
     handshake: int = 8 * 1024 * 1024
     blob: int = 2 * 1024**3 + 4096
@@ -125,19 +137,50 @@ class Hub:
 
     # MIMI's operations
 
-    async def publish(self, endpoint: str, key_packages: Sequence[bytes], last_resort: bytes | None) -> int:
-        """See ``Router.publish``."""
-        return await self._keys.publish(endpoint, key_packages, last_resort, self.clock())
+    async def hello(self, endpoint: str, hello: Hello) -> HelloAnswer:
+        """See ``Router.hello``."""
+        contract = _common_contract(hello)
+        if not 0 < len(hello.session) <= LONGEST_SESSION or len(hello.previous) > LONGEST_SESSION:
+            raise BadRequest(f"a session's name has 1 to {LONGEST_SESSION} characters")
+        standing = await self._journal.greet(endpoint, hello.session, hello.previous)
+        level = log.info if standing is Standing.CURRENT else log.warning
+        level("hello", endpoint=endpoint, contract=contract, session=standing.value, revision=hello.revision)
+        return HelloAnswer(
+            contract=contract,
+            features=tuple(feature for feature in FEATURES if feature in hello.features),
+            run=self._journal.runs.current.id,
+            standing=standing,
+            acknowledged=await self._acknowledged(endpoint),
+            went_back=self._went_back(hello.known),
+            request_octets=self.limits.request,
+        )
 
-    async def key_material(self, endpoint: str, target: str) -> bytes | Refusal:
+    async def _acknowledged(self, endpoint: str) -> str:
+        return self._journal.runs.cursor(await self._journal.acknowledged(endpoint))
+
+    def _went_back(self, cursor: str) -> bool:
+        try:
+            self._journal.runs.position(cursor)
+        except WentBack as error:
+            log.warning("this router went back", reason=str(error))
+            return True
+        return False
+
+    async def publish(
+        self, endpoint: str, key_packages: Sequence[bytes], last_resort: bytes | None, *, replace: bool = False
+    ) -> int:
+        """See ``Router.publish``."""
+        return await self._keys.publish(endpoint, key_packages, last_resort, self.clock(), replace=replace)
+
+    async def key_material(self, endpoint: str, target: str) -> Sequence[bytes] | Refusal:
         """See ``Router.key_material``."""
         log.info("key package claimed", endpoint=endpoint, target=target)
         return await self._keys.claim(target, self.clock())
 
-    async def identifier_query(self, endpoint: str, uri: str) -> str | None:
+    async def identifier_query(self, endpoint: str, uri: str) -> tuple[str, ...]:
         """See ``Router.identifier_query``. Every endpoint may ask."""
         del endpoint
-        return self.grants.speaker(uri)
+        return self.grants.speakers(uri)
 
     async def update(self, endpoint: str, room: str, bundle: HandshakeBundle) -> Accepted | Refusal:
         """See ``Router.update``."""
@@ -157,25 +200,23 @@ class Hub:
     async def submit(self, endpoint: str, envelopes: Sequence[Envelope]) -> Sequence[Accepted | Refusal]:
         """See ``Router.submit``."""
         answers: list[Accepted | Refusal | None] = [await self._check(endpoint, envelope) for envelope in envelopes]
-        durable = [index for index, answer in enumerate(answers) if answer is None and not envelopes[index].ephemeral]
+        durable = [
+            index
+            for index, answer in enumerate(answers)
+            if answer is None and envelopes[index].kind is Kind.APPLICATION
+        ]
         accepted = await self._journal.append([envelopes[index] for index in durable], self.clock())
         for index, answer in zip(durable, accepted, strict=True):
             answers[index] = answer
-        return [answer or await self._whisper(envelopes[index]) for index, answer in enumerate(answers)]
+        return [answer or await self._show(envelopes[index]) for index, answer in enumerate(answers)]
 
-    def notify(self, endpoint: str, cursor: int) -> AsyncGenerator[Sequence[Notification]]:
+    def notify(self, endpoint: str, cursor: str) -> AsyncGenerator[Sequence[Notification]]:
         """See ``Router.notify``; the caller closes the generator when it has heard enough."""
-        if cursor < 0:
-            raise BadRequest(f"no cursor is {cursor}")
-        return self._fan_out.listen(endpoint, cursor)
+        return self._fan_out.listen(endpoint, self._journal.runs.position(cursor))
 
-    async def acknowledge(self, endpoint: str, cursor: int) -> None:
+    async def acknowledge(self, endpoint: str, cursor: str) -> None:
         """See ``Router.acknowledge``."""
-        await self._journal.acknowledge(endpoint, cursor)
-
-    async def acknowledged(self, endpoint: str) -> int:
-        """See ``Router.acknowledged``."""
-        return await self._journal.acknowledged(endpoint)
+        await self._journal.acknowledge(endpoint, self._journal.runs.position(cursor))
 
     async def group_info(self, endpoint: str, room: str) -> bytes | Refusal:
         """See ``Router.group_info``: members may have it, to come back after they have lost their state."""
@@ -230,9 +271,13 @@ class Hub:
     async def _check(self, endpoint: str, envelope: Envelope) -> Refusal | None:
         if envelope.sender != endpoint:
             return Refusal(RefusalCode.NOT_ALLOWED, f"{endpoint} may not send as {envelope.sender}")
+        if envelope.kind not in (Kind.APPLICATION, Kind.PASSING):
+            return Refusal(RefusalCode.MALFORMED, f"a {envelope.kind} is not submitted by itself")
         if len(envelope.body) > self.limits.message:
             text = f"a message of {len(envelope.body)} octets; {self.limits.message} are allowed"
             return Refusal(RefusalCode.TOO_LARGE, text)
+        if envelope.kind is Kind.PASSING:
+            return None
         try:
             header = self._groups.application(envelope.body)
         except MlsError as error:
@@ -254,17 +299,17 @@ class Hub:
             self._group_ids[room] = state.group_id
         return self._group_ids[room]
 
-    async def _whisper(self, envelope: Envelope) -> Accepted | Refusal:
-        """Pass an ephemeral message to who listens now."""
+    async def _show(self, envelope: Envelope) -> Accepted | Refusal:
+        """Pass a passing sign to who listens now."""
         state = await self._journal.room(envelope.room)
-        if refusal := _refuse_ephemeral(state, envelope):
+        if refusal := _refuse_passing(state, envelope):
             return refusal
         now = self.clock()
         notification = Notification(
             position=0,
             room=envelope.room,
             sequence=0,
-            kind=Kind.APPLICATION,
+            kind=Kind.PASSING,
             epoch=envelope.epoch,
             sender=envelope.sender,
             body=envelope.body,
@@ -272,7 +317,7 @@ class Hub:
         )
         members = () if state is None else state.members
         others = [member.endpoint for member in members if member.endpoint != envelope.sender]
-        self._fan_out.whisper(notification, others)
+        self._fan_out.show(notification, others)
         return Accepted(sequence=0, at=now)
 
     async def _prune_regularly(self) -> None:
@@ -285,7 +330,19 @@ class Hub:
                 log.warning("pruning failed", cause=str(error))
 
 
-def _refuse_ephemeral(state: RoomState | None, envelope: Envelope) -> Refusal | None:
+def _common_contract(hello: Hello) -> int:
+    """Return the newest contract that both understand. Raises ``Unintelligible``."""
+    contract = min(hello.newest, CONTRACT)
+    if contract < max(hello.oldest, OLDEST_CONTRACT):
+        older = "endpoint" if hello.newest < OLDEST_CONTRACT else "router"
+        raise Unintelligible(
+            f"the endpoint speaks contracts {hello.oldest} to {hello.newest}, this router {OLDEST_CONTRACT} to "
+            f"{CONTRACT}: upgrade the {older}"
+        )
+    return contract
+
+
+def _refuse_passing(state: RoomState | None, envelope: Envelope) -> Refusal | None:
     if state is None:
         return Refusal(RefusalCode.NO_SUCH_ROOM, f"there is no room {envelope.room}")
     if not state.holds(envelope.sender):

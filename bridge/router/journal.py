@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from bridge.router.contract import Accepted, Envelope, Kind, Member, Notification, Refusal, RoomView
+from bridge.router.contract import Accepted, Envelope, Kind, Member, Notification, Refusal, RoomView, Standing
+from bridge.router.runs import Runs
 
 
 class RoomState(Struct, frozen=True):
@@ -47,6 +48,8 @@ class RoomChange(Struct, frozen=True):
     group: bytes
     group_info: bytes
     posts: tuple[Post, ...] = ()
+    founding: int = 0
+    revision: int = 0
 
 
 class Fanned(NamedTuple):
@@ -80,14 +83,24 @@ class Journal(Protocol):
     Every method that changes something returns after it is durable. Endpoints must have been enrolled.
     """
 
+    @property
+    def runs(self) -> Runs:
+        """The runs of this history; every notification and answer names its cursor by them."""
+
     async def start(self, deliver: Deliver) -> None:
-        """Open the engine; from now on ``deliver`` hears of everything accepted. Raises ``StorageError``."""
+        """Open the engine and begin a run; from now on ``deliver`` hears of everything accepted.
+
+        Raises ``StorageError``.
+        """
 
     async def stop(self) -> None:
         """Finish what is under way and close."""
 
     async def enrol(self, endpoints: Sequence[str]) -> None:
         """Make these endpoints known; those that are stay as they are."""
+
+    async def greet(self, endpoint: str, session: str, previous: str) -> Standing:
+        """Judge an endpoint's session by the ones that it had; it is the current one then, unless it is ``OLDER``."""
 
     async def append(self, envelopes: Sequence[Envelope], now: int) -> Sequence[Accepted | Refusal]:
         """Give each envelope its place, in the given order, or say why not.
@@ -121,11 +134,18 @@ class Journal(Protocol):
         """Return what has this place in the room's order; of a commit and its Welcome, the commit. For inspection."""
 
     async def publish(
-        self, endpoint: str, packages: Sequence[KeyPackageRecord], last_resort: KeyPackageRecord | None, now: int
+        self,
+        endpoint: str,
+        packages: Sequence[KeyPackageRecord],
+        last_resort: KeyPackageRecord | None,
+        now: int,
+        *,
+        replace: bool = False,
     ) -> int:
         """Keep KeyPackages, replace the last resort if one is given, and return how many are there to be claimed.
 
-        The last resort does not count, and a reference that was ever kept before is not kept again.
+        The last resort does not count, and a reference that was ever kept before is not kept again. With ``replace``,
+        none that was there before is handed out any more.
         """
 
     async def claim(self, endpoint: str, now: int) -> bytes | None:

@@ -22,22 +22,26 @@ class KeyStore:
         self._groups = groups
         self._grants = grants
 
-    async def publish(self, endpoint: str, packages: Sequence[bytes], last_resort: bytes | None, now: int) -> int:
+    async def publish(
+        self, endpoint: str, packages: Sequence[bytes], last_resort: bytes | None, now: int, *, replace: bool = False
+    ) -> int:
         """Keep an endpoint's own KeyPackages; raise ``BadRequest`` if any is unsound or somebody else's."""
         if len(packages) > MAX_PUBLISHED:
             raise BadRequest(f"{len(packages)} KeyPackages in one call; {MAX_PUBLISHED} are allowed")
         records = [self._check(endpoint, package, now) for package in packages]
         spare = None if last_resort is None else self._check(endpoint, last_resort, now)
-        return await self._journal.publish(endpoint, records, spare, now)
+        return await self._journal.publish(endpoint, records, spare, now, replace=replace)
 
-    async def claim(self, target: str, now: int) -> bytes | Refusal:
-        """Hand out one KeyPackage of ``target``."""
-        if self._grants.get(target) is None:
-            return Refusal(RefusalCode.USER_UNKNOWN, f"there is no endpoint {target}")
-        package = await self._journal.claim(target, now)
-        if package is None:
+    async def claim(self, target: str, now: int) -> Sequence[bytes] | Refusal:
+        """Hand out one KeyPackage of each endpoint that ``target``, an endpoint or a user, stands for."""
+        owners = (target,) if self._grants.get(target) is not None else self._grants.speakers(target)
+        if not owners:
+            return Refusal(RefusalCode.USER_UNKNOWN, f"there is no endpoint {target}, and none speaks for it")
+        claimed = [await self._journal.claim(owner, now) for owner in owners]
+        packages = [package for package in claimed if package is not None]
+        if not packages:
             return Refusal(RefusalCode.KEY_MATERIAL_EXHAUSTED, f"{target} has no KeyPackage left")
-        return package
+        return packages
 
     def _check(self, endpoint: str, package: bytes, now: int) -> KeyPackageRecord:
         try:

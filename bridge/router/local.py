@@ -10,6 +10,8 @@ from bridge.router.contract import (
     Accepted,
     Envelope,
     HandshakeBundle,
+    Hello,
+    HelloAnswer,
     Notification,
     Refusal,
     RoomView,
@@ -30,17 +32,24 @@ class LocalRouter:
         self._hub = hub
         self.endpoint = endpoint
 
-    async def publish(self, key_packages: Sequence[bytes], *, last_resort: bytes | None = None) -> int:
+    async def hello(self, hello: Hello) -> HelloAnswer:
+        """Begin."""
+        with _storage_trouble():
+            return await self._hub.hello(self.endpoint, hello)
+
+    async def publish(
+        self, key_packages: Sequence[bytes], *, last_resort: bytes | None = None, replace: bool = False
+    ) -> int:
         """Leave KeyPackages at the router."""
         with _storage_trouble():
-            return await self._hub.publish(self.endpoint, key_packages, last_resort)
+            return await self._hub.publish(self.endpoint, key_packages, last_resort, replace=replace)
 
-    async def key_material(self, target: str) -> bytes | Refusal:
+    async def key_material(self, target: str) -> Sequence[bytes] | Refusal:
         """Claim a KeyPackage."""
         with _storage_trouble():
             return await self._hub.key_material(self.endpoint, target)
 
-    async def identifier_query(self, uri: str) -> str | None:
+    async def identifier_query(self, uri: str) -> tuple[str, ...]:
         """Find who speaks for a user."""
         return await self._hub.identifier_query(self.endpoint, uri)
 
@@ -54,22 +63,17 @@ class LocalRouter:
         with _storage_trouble():
             return await self._hub.submit(self.endpoint, envelopes)
 
-    async def notify(self, cursor: int) -> AsyncGenerator[Sequence[Notification]]:
+    async def notify(self, cursor: str) -> AsyncGenerator[Sequence[Notification]]:
         """Stream what is for this endpoint."""
         with _storage_trouble():
             async with aclosing(self._hub.notify(self.endpoint, cursor)) as batches:
                 async for batch in batches:
                     yield batch
 
-    async def acknowledge(self, cursor: int) -> None:
+    async def acknowledge(self, cursor: str) -> None:
         """Let the router forget."""
         with _storage_trouble():
             await self._hub.acknowledge(self.endpoint, cursor)
-
-    async def acknowledged(self) -> int:
-        """Ask how far this endpoint has acknowledged."""
-        with _storage_trouble():
-            return await self._hub.acknowledged(self.endpoint)
 
     async def group_info(self, room: str) -> bytes | Refusal:
         """Fetch a GroupInfo."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bridge.room_context import room_context
 from bridge.router.contract import Member
 from bridge.router.groups import GroupStep, Header, KeyPackageFacts
 from protocol.mls import ContentType, PublicChange, PublicGroup, SenderType, WireFormat, peek
@@ -95,4 +96,5 @@ def _step(group: PublicGroup, committer: str, added: tuple[str, ...]) -> GroupSt
         Member(endpoint=member.uri, leaf=member.leaf, leg=member.leg, namespaces=member.namespaces)
         for member in group.members()
     )
-    return GroupStep(group.group_id, group.epoch, members, committer, added, group.to_bytes())
+    context = room_context(group.context)
+    return GroupStep(group.group_id, group.epoch, members, committer, added, group.to_bytes(), context)

@@ -99,4 +99,6 @@ def _change(step: GroupStep, bundle: HandshakeBundle, posts: tuple[Post, ...]) -
         group=step.state,
         group_info=bundle.group_info,
         posts=posts,
+        founding=0 if step.context is None else step.context.founding,
+        revision=0 if step.context is None else step.context.revision,
     )

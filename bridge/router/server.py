@@ -14,11 +14,16 @@ from aiohttp import web
 from bridge.router.contract import (
     BadRequest,
     BlobTooLarge,
+    Forked,
+    Hello,
+    NoHello,
     Notification,
     Refusal,
     RouterDenied,
     RouterError,
     RouterUnavailable,
+    Unintelligible,
+    WentBack,
 )
 from bridge.router.hub import Hub
 from bridge.router.wire import (
@@ -43,12 +48,14 @@ _ENDPOINT = web.RequestKey("endpoint", str)
 _STATUS: dict[type[RouterError], int] = {
     BadRequest: 400,
     RouterDenied: 401,
+    Forked: 409,
+    WentBack: 410,
+    Unintelligible: 426,
+    NoHello: 428,
     BlobTooLarge: 413,
     RouterUnavailable: 503,
 }
 _REQUEST_OVERHEAD = 64 * 1024
-BATCH_LIMIT = 32 * 1024 * 1024
-"""The largest request body, blobs apart: a batch of messages."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,10 +70,11 @@ class RouterServer:
         self._runner: web.AppRunner | None = None
         self.app = web.Application(
             middlewares=[_errors, self._authenticate],
-            client_max_size=max(BATCH_LIMIT, hub.limits.handshake + _REQUEST_OVERHEAD),
+            client_max_size=max(hub.limits.request, hub.limits.handshake) + _REQUEST_OVERHEAD,
         )
         self.app.add_routes(
             [
+                web.post(f"{PREFIX}/hello", self._hello),
                 web.post(f"{PREFIX}/publish", self._publish),
                 web.post(f"{PREFIX}/keyMaterial", self._key_material),
                 web.post(f"{PREFIX}/identifierQuery", self._identifier_query),
@@ -74,7 +82,6 @@ class RouterServer:
                 web.post(f"{PREFIX}/submitMessage", self._submit),
                 web.post(f"{PREFIX}/acknowledge", self._acknowledge),
                 web.post(f"{PREFIX}/groupInfo", self._group_info),
-                web.get(f"{PREFIX}/acknowledged", self._acknowledged),
                 web.get(f"{PREFIX}/rooms", self._rooms),
                 web.get(f"{PREFIX}/notify", self._notify),
                 web.post(f"{PREFIX}/blobs", self._put_blob),
@@ -107,13 +114,20 @@ class RouterServer:
         request[_ENDPOINT] = grant.uri
         return await handler(request)
 
+    async def _hello(self, request: web.Request) -> web.Response:
+        return _answer(await self._hub.hello(request[_ENDPOINT], decode(await request.read(), Hello)))
+
     async def _publish(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), PublishRequest)
-        return _answer(await self._hub.publish(request[_ENDPOINT], asked.key_packages, asked.last_resort))
+        count = await self._hub.publish(
+            request[_ENDPOINT], asked.key_packages, asked.last_resort, replace=asked.replace
+        )
+        return _answer(count)
 
     async def _key_material(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), TargetRequest)
-        return _answer(_material(await self._hub.key_material(request[_ENDPOINT], asked.target)))
+        answer = await self._hub.key_material(request[_ENDPOINT], asked.target)
+        return _answer(answer if isinstance(answer, Refusal) else Material(tuple(answer)))
 
     async def _identifier_query(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), TargetRequest)
@@ -132,22 +146,18 @@ class RouterServer:
         await self._hub.acknowledge(request[_ENDPOINT], asked.cursor)
         return _answer(None)
 
-    async def _acknowledged(self, request: web.Request) -> web.Response:
-        return _answer(await self._hub.acknowledged(request[_ENDPOINT]))
-
     async def _group_info(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), TargetRequest)
-        return _answer(_material(await self._hub.group_info(request[_ENDPOINT], asked.target)))
+        answer = await self._hub.group_info(request[_ENDPOINT], asked.target)
+        return _answer(answer if isinstance(answer, Refusal) else Material((answer,)))
 
     async def _rooms(self, request: web.Request) -> web.Response:
         return _answer(await self._hub.rooms_of(request[_ENDPOINT]))
 
     async def _notify(self, request: web.Request) -> web.StreamResponse:
         cursor = request.query.get("cursor", "")
-        if not cursor.isdecimal() or len(cursor) > 18:
-            raise BadRequest(f"no cursor: {cursor[:40]!r}")
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
-        async with aclosing(self._hub.notify(request[_ENDPOINT], int(cursor))) as notifications:
+        async with aclosing(self._hub.notify(request[_ENDPOINT], cursor)) as notifications:
             await response.prepare(request)
             async for payload in _with_heartbeats(notifications, self._heartbeat, self._stopping):
                 await response.write(payload)
@@ -196,10 +206,6 @@ async def _with_heartbeats(
 
 async def _next(notifications: AsyncGenerator[Sequence[Notification]]) -> Sequence[Notification]:
     return await anext(notifications)
-
-
-def _material(answer: bytes | Refusal) -> Material | Refusal:
-    return answer if isinstance(answer, Refusal) else Material(answer)
 
 
 def _answer(body: Any) -> web.Response:  # noqa: ANN401  anything MessagePack can say

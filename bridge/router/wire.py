@@ -37,10 +37,11 @@ class PublishRequest(Struct, forbid_unknown_fields=True):
 
     key_packages: list[bytes]
     last_resort: bytes | None = None
+    replace: bool = False
 
 
 class TargetRequest(Struct, forbid_unknown_fields=True):
-    """Body of ``keyMaterial`` (an endpoint), ``identifierQuery`` (a user) and ``groupInfo`` (a room)."""
+    """Body of ``keyMaterial`` (an endpoint or a user), ``identifierQuery`` (a user) and ``groupInfo`` (a room)."""
 
     target: str
 
@@ -61,7 +62,7 @@ class SubmitRequest(Struct, forbid_unknown_fields=True):
 class AcknowledgeRequest(Struct, forbid_unknown_fields=True):
     """Body of ``acknowledge``."""
 
-    cursor: int
+    cursor: str
 
 
 class Failure(Struct, frozen=True):
@@ -72,9 +73,9 @@ class Failure(Struct, frozen=True):
 
 
 class Material(Struct, frozen=True, tag="material"):
-    """A KeyPackage or GroupInfo, where the other answer would be a ``Refusal``."""
+    """KeyPackages or a GroupInfo, where the other answer would be a ``Refusal``."""
 
-    body: bytes
+    bodies: tuple[bytes, ...]
 
 
 def decode(body: bytes, kind: type[T]) -> T:

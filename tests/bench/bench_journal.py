@@ -135,7 +135,7 @@ async def listening_rate(folder: Path, count: int) -> float:
 
     async def listen() -> None:
         nonlocal heard
-        async for batch in hub.connect("matrix").notify(0):
+        async for batch in hub.connect("matrix").notify(""):
             heard += len(batch)
             if heard >= count + ROOMS:
                 return
@@ -162,7 +162,9 @@ def bare_rate(folder: Path, count: int) -> float:
             epoch INTEGER, sender INTEGER, at INTEGER, digest BLOB, body BLOB);
         CREATE UNIQUE INDEX in_order ON envelopes (room, sequence, kind);
         CREATE UNIQUE INDEX by_digest ON envelopes (digest, room);
-        CREATE TABLE inbox (endpoint INTEGER, position INTEGER, PRIMARY KEY (endpoint, position)) WITHOUT ROWID;
+        CREATE TABLE inbox (
+            endpoint INTEGER, position INTEGER, total INTEGER, PRIMARY KEY (endpoint, position)
+        ) WITHOUT ROWID;
         """
     )
     connection.executemany("INSERT INTO rooms VALUES (?, 1, 0, 0)", [(n,) for n in range(ROOMS)])
@@ -177,10 +179,10 @@ def bare_rate(folder: Path, count: int) -> float:
             sequences[room] += 1
             digest = hashlib.sha256(envelope.body).digest()
             rows.append((position, room, sequences[room], 0, 1, 1, 0, digest, envelope.body))
-            inbox.append((2, position))
+            inbox.append((2, position, position))
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("INSERT INTO envelopes VALUES (?,?,?,?,?,?,?,?,?)", rows)
-        connection.executemany("INSERT INTO inbox VALUES (?,?)", inbox)
+        connection.executemany("INSERT INTO inbox VALUES (?,?,?)", inbox)
         connection.executemany("UPDATE rooms SET sequence = ? WHERE id = ?", [(row[2], row[1]) for row in rows])
         connection.execute("COMMIT")
     elapsed = time.perf_counter() - start

@@ -11,19 +11,30 @@ from typing import Any, Final
 
 import msgspec
 
-from bridge.endpoint.rooms.room import PARTICIPANT_LIST, ROOM_METADATA, description
+from bridge.room_context import (
+    DESCRIPTION,
+    FORMER_METADATA,
+    FORMER_PARTICIPANTS,
+    REVISION,
+    RoomContext,
+    encode_context,
+    room_context,
+)
 from bridge.router import wire
 from bridge.router.contract import (
     Accepted,
     BadRequest,
     Envelope,
     HandshakeBundle,
+    Hello,
+    HelloAnswer,
     Kind,
     Notification,
     Refusal,
     RefusalCode,
     RoomView,
     RouterUnavailable,
+    Standing,
 )
 from bridge.router.grants import EndpointGrant, Grants, hash_token
 from protocol import cbor
@@ -35,6 +46,8 @@ KINDS: Final[tuple[Any, ...]] = (
     wire.UpdateRequest,
     wire.SubmitRequest,
     wire.AcknowledgeRequest,
+    Hello,
+    HelloAnswer,
     list[Accepted | Refusal],
     wire.Material | Refusal,
     list[RoomView],
@@ -56,7 +69,7 @@ def one_input(data: bytes) -> None:
     else:
         text = rest.decode(errors="surrogateescape")
         assert (GRANTS.authenticate(text) is None) == (rest != b"token")
-        GRANTS.speaker(text)
+        GRANTS.speakers(text)
 
 
 def _body(data: bytes, kind: Any) -> None:
@@ -93,9 +106,11 @@ def _batches(chunks: Sequence[bytes]) -> list[object]:
 
 def _described(data: bytes) -> None:
     """What a stranger has put into the context of a group that we are invited to."""
-    length = int.from_bytes(data[:1])
-    found = description({ROOM_METADATA: data[1 : 1 + length], PARTICIPANT_LIST: data[1 + length :]})
-    assert found is None or all(isinstance(user, str) for user in found.users)
+    length, former = data[1] if len(data) > 1 else 0, bool(data[:1] < b"\x80")
+    first, second = (FORMER_METADATA, FORMER_PARTICIPANTS) if former else (DESCRIPTION, REVISION)
+    found = room_context({first: data[2 : 2 + length], second: data[2 + length :]})
+    assert found is None or all(isinstance(user, str) for user in found.participants)
+    assert found is None or room_context(encode_context(found)) == found
 
 
 def seeds() -> Iterator[bytes]:
@@ -107,16 +122,22 @@ def seeds() -> Iterator[bytes]:
         wire.TargetRequest("mimi://a.example/r/1"),
         wire.UpdateRequest("mimi://a.example/r/1", bundle),
         wire.SubmitRequest([envelope, envelope]),
-        wire.AcknowledgeRequest(7),
+        wire.AcknowledgeRequest("4a.7"),
+        Hello(1, 2, ("left",), "new", "old", 3),
+        HelloAnswer(2, ("left",), "4a", Standing.CURRENT, "4a.7"),
         [Refusal(RefusalCode.WRONG_EPOCH, "late", 7)],
-        wire.Material(b"info"),
+        wire.Material((b"info",)),
         [],
         "name",
     )
     yield from (bytes([way]) + msgspec.msgpack.encode(value) for way, value in enumerate(values))
     yield bytes([len(KINDS)]) + wire.frame(NOTIFIED) + wire.frame(None) + wire.frame(NOTIFIED * 2)
     meta = cbor.encode({"uri": "mimi://a.example/r/1", "kind": "group", "name": "Verona"})
-    yield bytes([len(KINDS) + 1, len(meta)]) + meta + cbor.encode({"users": ["mimi://a.example/u/xmpp~a"]})
+    yield bytes([len(KINDS) + 1, 0, len(meta)]) + meta + cbor.encode({"users": ["mimi://a.example/u/xmpp~a"]})
+    user = "mimi://a.example/u/xmpp~a"
+    context = encode_context(RoomContext("mimi://a.example/r/1", "direct", "", (user,), founding=2, revision=7))
+    fixed, revision = context[DESCRIPTION], context[REVISION]
+    yield bytes([len(KINDS) + 1, 255, len(fixed)]) + fixed + revision
     yield bytes([len(KINDS) + 2]) + b"token"
 
 
@@ -132,7 +153,7 @@ if __name__ == "__main__":
     fuzz(
         one_input,
         "bridge.router",
-        "bridge.endpoint.rooms.room",
+        "bridge.room_context",
         "protocol.cbor",
         seeds=seeds(),
         mutator=structured(_read, _write),

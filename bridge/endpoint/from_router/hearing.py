@@ -68,7 +68,7 @@ class Hearing:
         self._metrics = metrics
         self._fatal = fatal
         self._ahead = asyncio.Semaphore(_AHEAD)
-        self._durable = 0
+        self._durable = ""
         self._progress = asyncio.Event()
         self._shown: set[asyncio.Task[None]] = set()
         self.connected = False
@@ -80,7 +80,7 @@ class Hearing:
     async def run(self) -> None:
         """Take what the router fans out, for as long as the endpoint runs."""
         stored = await self._ledger.get(ENDPOINT, CURSOR)
-        cursor = int(stored) if stored is not None else 0
+        cursor = stored.decode() if stored is not None else ""
         pause = _RETRY_S[0]
         while True:
             try:
@@ -97,24 +97,25 @@ class Hearing:
 
     async def acknowledge(self) -> None:
         """Tell the router what is durable here, for as long as the endpoint runs."""
-        told = 0
+        told = ""
         while True:
             await self._progress.wait()
             self._progress.clear()
-            if self._durable > told:
+            if self._durable != told:
                 try:
-                    await self._router.acknowledge(self._durable)
-                    told = self._durable
+                    durable = self._durable
+                    await self._router.acknowledge(durable)
+                    told = durable
                 except RouterUnavailable:
-                    log.debug("not acknowledged: no router", position=self._durable)
+                    log.debug("not acknowledged: no router", cursor=self._durable)
 
-    def _take(self, notifications: Sequence[Notification], cursor: int) -> int:
+    def _take(self, notifications: Sequence[Notification], cursor: str) -> str:
         """Decrypt a batch and queue its transaction, without an await between the two."""
         batch = self._outbox.batch()
         rooms: dict[str, Room] = {}
         seen: set[bytes] = set()
         for notification in notifications:
-            cursor = max(cursor, notification.position)
+            cursor = notification.cursor or cursor
             try:
                 room = self._take_one(batch, notification, seen)
             except ProtocolError as error:
@@ -129,7 +130,7 @@ class Hearing:
                 continue
             if room is not None:
                 rooms[room.uri] = room
-        batch.change.records.append((ENDPOINT, CURSOR, str(cursor).encode()))
+        batch.change.records.append((ENDPOINT, CURSOR, cursor.encode()))
         heard = len(batch.change.messages)
 
         def committed(done: asyncio.Future[None]) -> None:

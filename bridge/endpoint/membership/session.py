@@ -9,6 +9,7 @@ it, and asks the network about, or calls uncertain, what may have been delivered
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -17,8 +18,18 @@ from bridge.endpoint.ledger.contract import Change, Ledger
 from bridge.endpoint.membership.keys import ENDPOINT
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.to_network.schedule import Deliveries
-from bridge.router.contract import Router, RouterUnavailable
+from bridge.router.contract import (
+    CONTRACT,
+    FEATURES,
+    OLDEST_CONTRACT,
+    Hello,
+    HelloAnswer,
+    Router,
+    RouterUnavailable,
+    position_of,
+)
 
+_SESSION = "session"
 _OLDER = "older-copy"  # while rooms may have been lost
 _RETRY_S = (0.1, 5.0)
 _HEARING_S = 2.0  # for what the router still has for us: it may bring us back into a room by itself
@@ -30,8 +41,18 @@ log = structlog.get_logger(__name__)
 class Trust:
     """Judges the ledger of one endpoint, once for each start; ``told``: the operator says that it is an older copy."""
 
-    def __init__(self, ledger: Ledger, router: Router, rooms: Rooms, deliveries: Deliveries, *, told: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        router: Router,
+        rooms: Rooms,
+        deliveries: Deliveries,
+        *,
+        random: Callable[[int], bytes],
+        told: bool,
+    ) -> None:
         self._ledger = ledger
+        self._random = random
         self._router = router
         self._rooms = rooms
         self._deliveries = deliveries
@@ -40,8 +61,8 @@ class Trust:
 
     async def settle(self) -> int:
         """Judge, and let the rooms open; return the position up to which what is heard may have been heard before."""
-        cursor = int(await self._ledger.get(ENDPOINT, CURSOR) or 0)
-        acknowledged = await self._acknowledged()
+        cursor = position_of((await self._ledger.get(ENDPOINT, CURSOR) or b"").decode())
+        acknowledged = position_of((await self._hello()).acknowledged)
         older = self._told or acknowledged > cursor
         if older:
             log.warning("the ledger is an older copy: every room is re-keyed", cursor=cursor, acknowledged=acknowledged)
@@ -52,15 +73,22 @@ class Trust:
         self._rooms.trust()
         return acknowledged if older else 0
 
-    async def _acknowledged(self) -> int:
+    async def _hello(self) -> HelloAnswer:
+        """Begin a session with the router, and write it down once the router knows it."""
+        previous = (await self._ledger.get(ENDPOINT, _SESSION) or b"").decode()
+        session = self._random(8).hex()
+        hello = Hello(OLDEST_CONTRACT, CONTRACT, FEATURES, session, previous, revision=0)
         pause = _RETRY_S[0]
         while True:
             try:
-                return await self._router.acknowledged()
+                answer = await self._router.hello(hello)
             except RouterUnavailable as error:
                 log.info("router cannot be reached", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _RETRY_S[1])
+            else:
+                await self._ledger.commit(Change(records=[(ENDPOINT, _SESSION, session.encode())]))
+                return answer
 
     async def reunite(self) -> None:
         """Come back into the rooms that an older copy does not know it is in."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
 from adapters.contract import Conversation, Direct
 from bridge.endpoint.errors import LedgerError
 from bridge.endpoint.ledger.contract import Record, RoomPhase, RoomRow
-from protocol import cbor
+from bridge.room_context import RoomContext, encode_context
 from protocol.mls import ExternalJoin, Group, Member, Staged
-
-PARTICIPANT_LIST = 0x0022
-ROOM_METADATA = 0x0023
 
 Random = Callable[[int], bytes]
 
@@ -127,27 +124,5 @@ def space_of(group_id: bytes) -> str:
 
 def describe(room: Room, participants: list[str]) -> dict[int, bytes]:
     """Return what stands in the GroupContext, so that who joins knows what conversation it is."""
-    kind = "direct" if isinstance(room.conversation, Direct) else "group"
-    return {
-        ROOM_METADATA: cbor.encode({"uri": room.uri, "kind": kind, "name": room.name}),
-        PARTICIPANT_LIST: cbor.encode({"users": sorted(participants)}),
-    }
-
-
-class Description(msgspec.Struct, frozen=True):
-    """What a GroupContext says of its room."""
-
-    uri: str
-    kind: str
-    name: str
-    users: tuple[str, ...]
-
-
-def description(context: Mapping[int, bytes]) -> Description | None:
-    """Read what ``describe`` wrote; None if there is nothing that makes sense."""
-    try:
-        meta: Any = cbor.decode(context.get(ROOM_METADATA, b""))
-        people: Any = cbor.decode(context.get(PARTICIPANT_LIST, b""))
-        return msgspec.convert({**meta, "users": people["users"]}, Description)
-    except (cbor.CborError, msgspec.ValidationError, TypeError, KeyError):
-        return None
+    kind: Literal["direct", "group"] = "direct" if isinstance(room.conversation, Direct) else "group"
+    return encode_context(RoomContext(room.uri, kind, room.name, tuple(sorted(participants))))

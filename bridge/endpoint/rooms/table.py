@@ -16,10 +16,11 @@ from adapters.contract import Conversation, Direct, Group, Reason
 from bridge.directory import Directory
 from bridge.endpoint.ledger.contract import Ledger, RoomPhase
 from bridge.endpoint.membership.keys import Keys
-from bridge.endpoint.rooms.room import Description, Room, describe, description, space_of
+from bridge.endpoint.rooms.room import Room, describe, space_of
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.endpoint.translate import Failure
+from bridge.room_context import RoomContext, room_context
 from bridge.router.contract import HandshakeBundle, Refusal, RefusalCode, Router, RouterUnavailable
 from protocol import mls, uri
 from protocol.uri import UriError
@@ -245,13 +246,13 @@ class Rooms:
 
     async def _invite(self, room: Room) -> None:
         """Claim KeyPackages of those who are missing and stage the commit that adds them."""
-        packages = []
+        packages: list[bytes] = []
         for endpoint in sorted(room.missing):
             answer = await self._router.key_material(endpoint)
             if isinstance(answer, Refusal):
                 log.info("no key package", room=room.tag, endpoint=endpoint, code=answer.code)
             else:
-                packages.append(answer)
+                packages += answer
         if not packages or room.group is None or room.pending is not None:
             return
         try:
@@ -337,7 +338,7 @@ class Rooms:
         if self._keys.doubts(group.joined_with):  # it may have been used, and messages sent under its keys
             group = mls.Group.join(identity, body, bundles, distrust=self._random, now=at // 1000)
         batch.change.records += self._keys.spend(group.joined_with)
-        said = description(group.context)
+        said = room_context(group.context)
         room = None if said is None else self._welcomed(room_uri, said, group)
         if room is None:
             log.error("a Welcome to a room that is none of ours", room=room_uri)
@@ -355,7 +356,7 @@ class Rooms:
         room.group, room.phase, room.pending, room.returning = group, RoomPhase.MEMBER, None, None
         self._moved(batch, room)
 
-    def _welcomed(self, room_uri: str, said: Description, group: mls.Group) -> Room | None:
+    def _welcomed(self, room_uri: str, said: RoomContext, group: mls.Group) -> Room | None:
         """Find or make the room that a Welcome is for: a plumbed one, or the direct one of the two it names."""
         if said.uri != room_uri:
             return None
@@ -370,9 +371,9 @@ class Rooms:
             return None  # made by somebody who speaks for neither
         return self.want(conversation)
 
-    def _direct(self, said: Description) -> Direct | None:
+    def _direct(self, said: RoomContext) -> Direct | None:
         try:
-            people = [self._directory.address(user) for user in said.users]
+            people = [self._directory.address(user) for user in said.participants]
         except UriError:
             return None
         ours = [address for address in people if self._is_ours(self._directory.user(address))]
@@ -425,7 +426,7 @@ class Rooms:
         except mls.MlsError as error:
             log.warning("no way back into a room", room=room_uri, error=str(error))
             return
-        said = description(way.group.context)
+        said = room_context(way.group.context)
         room = None if said is None else self._welcomed(room_uri, said, way.group)
         if room is None:
             log.error("a member of a room that is none of ours", room=room_uri)

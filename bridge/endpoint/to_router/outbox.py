@@ -22,6 +22,7 @@ from bridge.endpoint.translate import Failure
 from bridge.router.contract import (
     Accepted,
     Envelope,
+    Kind,
     Refusal,
     RefusalCode,
     Router,
@@ -322,7 +323,7 @@ class Outbox:
         epoch, body = room.protect(content, self._random)
         batch = self.batch()
         batch.touch(room)
-        envelope = Envelope(room.uri, epoch, self._router.endpoint, body, ephemeral=True)
+        envelope = Envelope(room.uri, epoch, self._router.endpoint, body, Kind.PASSING)
         previous = self._ephemeral
         self._ephemeral = asyncio.create_task(self._send_ephemeral(envelope, batch.commit(), previous))
 

@@ -1,27 +1,29 @@
-"""Appending application messages: the hot path. Four statements, whatever the number of messages."""
+"""Appending application messages: the hot path. Six statements, whatever the number of messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
 from sqlalchemy import Connection, bindparam, select, update
 
 from bridge.router.contract import Accepted, Envelope, Kind, Notification, Refusal, RefusalCode
 from bridge.router.journal import Fanned
+from bridge.router.runs import Runs
+from bridge.router.sql.inboxes import Inboxes
 from bridge.router.sql.rows import (
     RoomRow,
     envelope_row,
     insert_envelopes,
-    insert_inbox,
     last_position,
     load_rooms,
 )
 from bridge.router.sql.schema import envelopes, rooms
 from bridge.storage import Bulk
 
-_by_digest = select(envelopes.c.room, envelopes.c.digest, envelopes.c.sequence, envelopes.c.at).where(
-    envelopes.c.digest.in_(bindparam("digests", expanding=True))
-)
+_by_digest = select(
+    envelopes.c.room, envelopes.c.digest, envelopes.c.sequence, envelopes.c.at, envelopes.c.position
+).where(envelopes.c.digest.in_(bindparam("digests", expanding=True)))
 _update_rooms = Bulk(
     update(rooms)
     .where(rooms.c.id == bindparam("room"))
@@ -36,16 +38,17 @@ Submission = tuple[Envelope, int]
 class Appending:
     """One transaction's worth of submissions: what is answered, what is inserted, who is told."""
 
-    def __init__(self, connection: Connection, submissions: Sequence[Submission]) -> None:
+    def __init__(self, connection: Connection, submissions: Sequence[Submission], runs: Runs) -> None:
         self._connection = connection
         self._submissions = submissions
+        self._runs = runs
         self._rooms = load_rooms(connection, {envelope.room for envelope, _ in submissions})
         self._digests = [envelope.digest for envelope, _ in submissions]
         self._accepted = self._load_accepted()
         self._position = last_position(connection)
         self._touched: dict[int, RoomRow] = {}
         self._envelopes: list[tuple[object, ...]] = []
-        self._inbox: list[tuple[int, int]] = []
+        self._inboxes = Inboxes(connection, (id_ for room in self._rooms.values() for id_ in room.members.values()))
         self.fanned: list[Fanned] = []
 
     def run(self) -> list[Accepted | Refusal]:
@@ -55,15 +58,15 @@ class Appending:
             for (envelope, now), digest in zip(self._submissions, self._digests, strict=True)
         ]
         insert_envelopes.run(self._connection, self._envelopes)
-        insert_inbox.run(self._connection, self._inbox)
+        self._inboxes.write()
         moved = [(room.sequence, room.messages, room.updated_at, room.id) for room in self._touched.values()]
         _update_rooms.run(self._connection, moved)
         return answers
 
     def _load_accepted(self) -> dict[tuple[int, bytes], Accepted]:
         return {
-            (room, bytes(digest)): Accepted(sequence=sequence, at=at, repeated=True)
-            for room, digest, sequence, at in self._connection.execute(_by_digest, {"digests": self._digests})
+            (room, bytes(digest)): Accepted(sequence, at, repeated=True, cursor=self._runs.cursor(position))
+            for room, digest, sequence, at, position in self._connection.execute(_by_digest, {"digests": self._digests})
         }
 
     def _judge(self, envelope: Envelope, digest: bytes, now: int) -> Accepted | Refusal:
@@ -92,6 +95,7 @@ class Appending:
             sender=envelope.sender,
             body=envelope.body,
             at=room.next_time(now),
+            cursor=self._runs.cursor(self._position),
         )
         sender = room.members[envelope.sender]
         self._envelopes.append(envelope_row(room, notification, sender, digest))
@@ -99,10 +103,11 @@ class Appending:
         for uri, endpoint in room.members.items():
             if endpoint != sender:
                 recipients.append(uri)
-                self._inbox.append((endpoint, self._position))
+                self._inboxes.put(endpoint, self._position, len(envelope.body))
         self.fanned.append(Fanned(notification, tuple(recipients)))
-        self._accepted[room.id, digest] = Accepted(sequence=room.sequence, at=notification.at, repeated=True)
-        return Accepted(sequence=room.sequence, at=notification.at)
+        accepted = Accepted(room.sequence, notification.at, cursor=notification.cursor)
+        self._accepted[room.id, digest] = structs.replace(accepted, repeated=True)
+        return accepted
 
 
 def refuse_epoch(epoch: int, current: int) -> Refusal | None:

@@ -7,16 +7,18 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from bridge.router.contract import Accepted, Kind, Notification, Refusal
 from bridge.router.journal import Decide, Fanned, Post, RoomChange, RoomState
+from bridge.router.runs import Runs
+from bridge.router.sql.inboxes import Inboxes
 from bridge.router.sql.rows import (
     RoomRow,
     endpoint_ids,
     envelope_row,
     insert_envelopes,
-    insert_inbox,
     last_position,
     load_members,
     load_rooms,
 )
+from bridge.router.sql.runs import PARTITION
 from bridge.router.sql.schema import envelopes, groups, members, rooms
 
 
@@ -30,8 +32,9 @@ def load_state(connection: Connection, row: RoomRow) -> RoomState:
 class Changing:
     """One request to change a room."""
 
-    def __init__(self, connection: Connection, room: str, sender: str, digest: bytes, now: int) -> None:
+    def __init__(self, connection: Connection, runs: Runs, room: str, sender: str, digest: bytes, now: int) -> None:
         self._connection = connection
+        self._runs = runs
         self._uri = room
         self._sender = sender
         self._digest = digest
@@ -57,16 +60,19 @@ class Changing:
         self._connection.execute(
             update(rooms).where(rooms.c.id == row.id).values(sequence=row.sequence, updated_at=row.updated_at)
         )
-        return Accepted(sequence=row.sequence if verdict.posts else 0, at=at)
+        cursor = self.fanned[0].notification.cursor if verdict.posts else ""
+        return Accepted(sequence=row.sequence if verdict.posts else 0, at=at, cursor=cursor)
 
     def _accepted_before(self, row: RoomRow) -> Accepted | None:
         if row.origin == self._digest:
             return Accepted(sequence=0, at=row.created_at, repeated=True)
-        query = select(envelopes.c.sequence, envelopes.c.at).where(
+        query = select(envelopes.c.sequence, envelopes.c.at, envelopes.c.position).where(
             envelopes.c.room == row.id, envelopes.c.digest == self._digest
         )
         found = self._connection.execute(query).first()
-        return None if found is None else Accepted(sequence=found.sequence, at=found.at, repeated=True)
+        if found is None:
+            return None
+        return Accepted(found.sequence, found.at, repeated=True, cursor=self._runs.cursor(found.position))
 
     def _create(self, change: RoomChange) -> RoomRow:
         values = {
@@ -78,6 +84,10 @@ class Changing:
             "origin": self._digest,
             "created_at": self._now,
             "updated_at": self._now,
+            "partition": PARTITION,
+            "founding": change.founding,
+            "revision": change.revision,
+            "founder": self._endpoints[self._sender],
         }
         (id_,) = self._connection.execute(insert(rooms).values(values)).inserted_primary_key or (0,)
         self._connection.execute(insert(groups).values(room=id_, state=change.group, info=change.group_info))
@@ -85,7 +95,8 @@ class Changing:
 
     def _move_on(self, row: RoomRow, change: RoomChange) -> RoomRow:
         row.epoch = change.epoch
-        self._connection.execute(update(rooms).where(rooms.c.id == row.id).values(epoch=change.epoch))
+        values = {"epoch": change.epoch, "revision": change.revision}
+        self._connection.execute(update(rooms).where(rooms.c.id == row.id).values(values))
         self._connection.execute(
             update(groups).where(groups.c.room == row.id).values(state=change.group, info=change.group_info)
         )
@@ -108,6 +119,8 @@ class Changing:
 
     def _write_posts(self, row: RoomRow, posts: tuple[Post, ...], at: int) -> None:
         position = last_position(self._connection)
+        recipients = {self._endpoints[uri] for post in posts for uri in post.recipients}
+        inboxes = Inboxes(self._connection, recipients)
         for post in posts:
             position += 1
             notification = Notification(
@@ -119,9 +132,12 @@ class Changing:
                 sender=self._sender,
                 body=post.body,
                 at=at,
+                cursor=self._runs.cursor(position),
             )
             digest = self._digest if post.kind is Kind.COMMIT else None
             values = envelope_row(row, notification, self._endpoints[self._sender], digest)
             insert_envelopes.run(self._connection, [values])
-            insert_inbox.run(self._connection, [(self._endpoints[uri], position) for uri in post.recipients])
+            for uri in post.recipients:
+                inboxes.put(self._endpoints[uri], position, len(post.body))
             self.fanned.append(Fanned(notification, post.recipients))
+        inboxes.write()

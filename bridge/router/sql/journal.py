@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,10 +11,11 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, insert
 
-from bridge.router.contract import Accepted, Envelope, Notification, Refusal, RoomView
+from bridge.router.contract import Accepted, Envelope, Notification, Refusal, RoomView, Standing
 from bridge.router.journal import Decide, Deliver, Fanned, KeyPackageRecord, RoomState
 from bridge.router.migrations import LOCATION
-from bridge.router.sql import keys, reads, retention
+from bridge.router.runs import Runs
+from bridge.router.sql import keys, reads, retention, runs
 from bridge.router.sql.append import Appending, Submission
 from bridge.router.sql.change import Changing
 from bridge.router.sql.rows import endpoint_ids
@@ -67,6 +69,7 @@ class SqlJournal:
         self._url = url
         self._open_database: Database | None = None
         self._deliver: Deliver = lambda _: None
+        self._runs: Runs | None = None
         self._open_batch: _Batch | None = None
         self._lock = threading.Lock()  # guards _open_batch: the loop fills it, the writer's thread closes it
 
@@ -76,10 +79,19 @@ class SqlJournal:
             raise RuntimeError("the journal has not been started")
         return self._open_database
 
+    @property
+    def runs(self) -> Runs:
+        """The runs of this history."""
+        if self._runs is None:
+            raise RuntimeError("the journal has not been started")
+        return self._runs
+
     async def start(self, deliver: Deliver) -> None:
-        """Open and migrate the database."""
+        """Open and migrate the database, and begin a run."""
         self._deliver = deliver
         self._open_database = await Database.open(self._url, LOCATION)
+        name = secrets.token_hex(8)
+        self._runs = await self._database.writer.run(lambda connection: runs.begin(connection, name))
 
     async def stop(self) -> None:
         """Commit what is queued and close."""
@@ -91,11 +103,16 @@ class SqlJournal:
 
         def work(connection: Connection) -> None:
             known = endpoint_ids(connection)
-            new = [{"uri": name, "acknowledged": 0} for name in dict.fromkeys(names) if name not in known]
+            fresh = {"acknowledged": 0, "lost": 0, "released": 0, "sessions": "[]", "used": False}
+            new = [{"uri": name, **fresh} for name in dict.fromkeys(names) if name not in known]
             if new:
                 connection.execute(insert(endpoints), new)
 
         await self._database.writer.run(work)
+
+    async def greet(self, endpoint: str, session: str, previous: str) -> Standing:
+        """Judge a session and note it."""
+        return await self._database.writer.run(lambda connection: runs.greet(connection, endpoint, session, previous))
 
     async def append(self, envelopes: Sequence[Envelope], now: int) -> Sequence[Accepted | Refusal]:
         """Join the batch that waits for the writer, or open one."""
@@ -117,7 +134,7 @@ class SqlJournal:
         with self._lock:
             if self._open_batch is batch:
                 self._open_batch = None
-        appending = Appending(connection, batch.submissions)
+        appending = Appending(connection, batch.submissions, self.runs)
         return appending.run(), appending.fanned
 
     def _appended(self, batch: _Batch, job: asyncio.Future[tuple[Answers, list[Fanned]]]) -> None:
@@ -135,7 +152,7 @@ class SqlJournal:
         """Decide and write in one transaction."""
 
         def work(connection: Connection) -> tuple[Accepted | Refusal, list[Fanned]]:
-            changing = Changing(connection, room, sender, digest, now)
+            changing = Changing(connection, self.runs, room, sender, digest, now)
             return changing.run(decide), changing.fanned
 
         job = self._database.writer.queue(work)
@@ -150,7 +167,7 @@ class SqlJournal:
 
     async def fetch(self, endpoint: str, after: int, limit: int) -> Sequence[Notification]:
         """Read an inbox."""
-        return await self._read(reads.fetch, endpoint, after, limit)
+        return await self._read(reads.fetch, self.runs, endpoint, after, limit)
 
     async def acknowledge(self, endpoint: str, position: int) -> None:
         """Move the acknowledged position forward."""
@@ -174,14 +191,20 @@ class SqlJournal:
 
     async def message(self, room: str, sequence: int) -> Notification | None:
         """Read one record."""
-        return await self._read(reads.message, room, sequence)
+        return await self._read(reads.message, self.runs, room, sequence)
 
     async def publish(
-        self, endpoint: str, packages: Sequence[KeyPackageRecord], last_resort: KeyPackageRecord | None, now: int
+        self,
+        endpoint: str,
+        packages: Sequence[KeyPackageRecord],
+        last_resort: KeyPackageRecord | None,
+        now: int,
+        *,
+        replace: bool = False,
     ) -> int:
         """Keep KeyPackages."""
         return await self._database.writer.run(
-            lambda connection: keys.publish(connection, endpoint, packages, last_resort, now)
+            lambda connection: keys.publish(connection, endpoint, packages, last_resort, now, replace=replace)
         )
 
     async def claim(self, endpoint: str, now: int) -> bytes | None:

@@ -16,9 +16,14 @@ def publish(
     packages: Sequence[KeyPackageRecord],
     last_resort: KeyPackageRecord | None,
     now: int,
+    *,
+    replace: bool = False,
 ) -> int:
-    """Keep what is new, replace the last resort, count what may be claimed."""
+    """Keep what is new, replace the last resort, or everything there was, and count what may be claimed."""
     owner = connection.execute(select(endpoints.c.id).where(endpoints.c.uri == endpoint)).scalar_one()
+    if replace:  # they stay known, as claimed, so that none of them is ever handed out again
+        ours = (key_packages.c.endpoint == owner) & ~key_packages.c.claimed
+        connection.execute(update(key_packages).where(ours).values(claimed=True, body=b""))
     if last_resort is not None:
         former = (key_packages.c.endpoint == owner) & key_packages.c.last_resort
         connection.execute(delete(key_packages).where(former))

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from bridge.router.contract import Notification, RoomView
 from bridge.router.journal import RoomState
+from bridge.router.runs import Runs
 from bridge.router.sql.change import load_state
 from bridge.router.sql.rows import load_members, load_rooms
 from bridge.router.sql.schema import KINDS, endpoints, envelopes, groups, inbox, members, rooms
@@ -42,9 +43,9 @@ _inbox_after = (
 )
 
 
-def _notification(row: Row[int, str, int, int, int, str, bytes | None, int]) -> Notification:
+def _notification(row: Row[int, str, int, int, int, str, bytes | None, int], runs: Runs) -> Notification:
     position, room, sequence, kind, epoch, sender, body, at = row
-    return Notification(position, room, sequence, KINDS[kind], epoch, sender, body or b"", at)
+    return Notification(position, room, sequence, KINDS[kind], epoch, sender, body or b"", at, runs.cursor(position))
 
 
 def acknowledged(connection: Connection, endpoint: str) -> int:
@@ -52,14 +53,14 @@ def acknowledged(connection: Connection, endpoint: str) -> int:
     return int(connection.execute(_acknowledged, {"uri": endpoint}).scalar_one())
 
 
-def fetch(connection: Connection, endpoint: str, after: int, limit: int) -> Sequence[Notification]:
+def fetch(connection: Connection, runs: Runs, endpoint: str, after: int, limit: int) -> Sequence[Notification]:
     """Read an inbox from after a position."""
     endpoint_id = connection.execute(_endpoint_id, {"uri": endpoint}).scalar_one()
     found: list[Notification] = []
     size = 0
     with connection.execute(_inbox_after, {"endpoint": endpoint_id, "after": after, "limit": limit}) as result:
         for row in result:
-            notification = _notification(row)
+            notification = _notification(row, runs)
             found.append(notification)
             size += len(notification.body)
             if size >= FETCH_BYTES:
@@ -81,19 +82,38 @@ def group_info(connection: Connection, room: str) -> bytes | None:
 
 def room_views(connection: Connection, endpoint: str | None) -> Sequence[RoomView]:
     """Read the list of rooms, with their leaves."""
-    query: Select[tuple[int, str, int, int, int]] = select(
-        rooms.c.id, rooms.c.uri, rooms.c.epoch, rooms.c.messages, rooms.c.updated_at
+    query: Select[tuple[int, str, int, int, int, int, int, bytes]] = select(
+        rooms.c.id,
+        rooms.c.uri,
+        rooms.c.epoch,
+        rooms.c.messages,
+        rooms.c.updated_at,
+        rooms.c.founding,
+        rooms.c.revision,
+        rooms.c.group_id,
     ).order_by(rooms.c.uri)
     if endpoint is not None:
         own = select(members.c.room).join(endpoints, endpoints.c.id == members.c.endpoint)
         query = query.where(rooms.c.id.in_(own.where(endpoints.c.uri == endpoint)))
     rows = connection.execute(query).all()
     leaves = load_members(connection, [row.id for row in rows]) if rows else {}
-    return [RoomView(row.uri, row.epoch, leaves.get(row.id, ()), row.messages, row.updated_at) for row in rows]
+    return [
+        RoomView(
+            room=row.uri,
+            epoch=row.epoch,
+            members=leaves.get(row.id, ()),
+            messages=row.messages,
+            updated_at=row.updated_at,
+            founding=row.founding,
+            revision=row.revision,
+            group_id=bytes(row.group_id),
+        )
+        for row in rows
+    ]
 
 
-def message(connection: Connection, room: str, sequence: int) -> Notification | None:
+def message(connection: Connection, runs: Runs, room: str, sequence: int) -> Notification | None:
     """Read one record by its place in a room; a commit sorts before its Welcome."""
     query = _records.where(rooms.c.uri == room, envelopes.c.sequence == sequence).order_by(envelopes.c.kind).limit(1)
     row = connection.execute(query).first()
-    return None if row is None else _notification(row)
+    return None if row is None else _notification(row, runs)

@@ -13,9 +13,18 @@ KEY_PACKAGE_GRACE = 24 * 3600 * 1000
 
 
 def acknowledge(connection: Connection, endpoint: str, position: int) -> None:
-    """Move an endpoint's acknowledged position forward."""
+    """Move an endpoint's acknowledged position forward, and with it what is counted as held for it."""
     behind = and_(endpoints.c.uri == endpoint, endpoints.c.acknowledged < position)
-    connection.execute(update(endpoints).where(behind).values(acknowledged=position))
+    total = (
+        select(inbox.c.total)
+        .where(inbox.c.endpoint == endpoints.c.id, inbox.c.position <= position)
+        .order_by(inbox.c.position.desc())
+        .limit(1)
+        .correlate(endpoints)
+        .scalar_subquery()
+    )
+    values = {"acknowledged": position, "released": func.coalesce(total, endpoints.c.released)}
+    connection.execute(update(endpoints).where(behind).values(values))
 
 
 def clear_inboxes(connection: Connection, limit: int) -> int:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select
 
 from bridge.router.contract import Member, Notification
-from bridge.router.sql.schema import KINDS, endpoints, envelopes, inbox, members, rooms
+from bridge.router.sql.schema import KINDS, endpoints, envelopes, members, rooms
 from bridge.storage import Bulk
 from protocol.leg import LegClass
 
@@ -27,6 +27,10 @@ class RoomRow:
     origin: bytes
     created_at: int
     updated_at: int
+    partition: int
+    founding: int
+    revision: int
+    founder: int | None
     members: dict[str, int] = field(default_factory=dict)  # endpoint URI -> its id
 
     def next_time(self, now: int) -> int:
@@ -80,7 +84,6 @@ def endpoint_ids(connection: Connection) -> dict[str, int]:
 
 
 insert_envelopes = Bulk(insert(envelopes), [column.name for column in envelopes.columns])
-insert_inbox = Bulk(insert(inbox), [column.name for column in inbox.columns])
 
 
 def envelope_row(room: RoomRow, notification: Notification, sender: int, digest: bytes | None) -> tuple[object, ...]:

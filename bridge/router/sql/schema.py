@@ -24,8 +24,17 @@ metadata = MetaData()
 
 _KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id is an INTEGER, whatever its size
 
-KINDS = (Kind.APPLICATION, Kind.COMMIT, Kind.WELCOME)
+KINDS = (Kind.APPLICATION, Kind.COMMIT, Kind.WELCOME, Kind.LEFT)
 """A kind is stored as its index here; new ones go to the end."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("partition", SmallInteger, nullable=False),  # 0: one machine has all rooms
+    Column("first", BigInteger, nullable=False),  # the first position that it may give
+    Index("runs_in_order", "partition", "first"),
+)
 
 endpoints = Table(
     "endpoints",
@@ -33,6 +42,10 @@ endpoints = Table(
     Column("id", _KEY, primary_key=True),
     Column("uri", Text, nullable=False, unique=True),
     Column("acknowledged", BigInteger, nullable=False),  # the position up to which it needs nothing any more
+    Column("lost", BigInteger, nullable=False),  # the highest position that was taken from its inbox unread
+    Column("released", BigInteger, nullable=False),  # inbox.total at the acknowledged position
+    Column("sessions", Text, nullable=False),  # a JSON array, the current one last
+    Column("used", Boolean, nullable=False),  # whether the current one has asked for anything
 )
 
 rooms = Table(
@@ -47,6 +60,11 @@ rooms = Table(
     Column("origin", LargeBinary, nullable=False),  # digest of the GroupInfo that made the room
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),  # the last accepted time: the next is never before it
+    Column("partition", SmallInteger, nullable=False),  # 0: one machine has all rooms
+    Column("founding", BigInteger, nullable=False),  # how often it was founded anew
+    Column("revision", BigInteger, nullable=False),  # of the configuration that made its members what they are
+    Column("founder", _KEY),  # the endpoint that made it; null for rooms older than this column
+    Index("rooms_by_founder", "founder"),
 )
 
 groups = Table(
@@ -90,7 +108,18 @@ inbox = Table(
     metadata,
     Column("endpoint", _KEY, primary_key=True, autoincrement=False),
     Column("position", _KEY, primary_key=True, autoincrement=False),
+    Column("total", BigInteger, nullable=False),  # octets of all bodies that were ever put here, this one included
     sqlite_with_rowid=False,
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("endpoint", _KEY, primary_key=True, autoincrement=False),  # who stored it; several may
+    Column("size", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("blobs_by_endpoint", "endpoint"),
 )
 
 key_packages = Table(

@@ -90,7 +90,7 @@ class MortalRouter:
         call = getattr(self._router, name)
         return lambda *args, **kwargs: self._fuse.around(name, lambda: call(*args, **kwargs))
 
-    async def notify(self, cursor: int) -> AsyncIterator[Sequence[Any]]:
+    async def notify(self, cursor: str) -> AsyncIterator[Sequence[Any]]:
         async for batch in self._router.notify(cursor):
             if self._fuse.blown.is_set():
                 await asyncio.Event().wait()

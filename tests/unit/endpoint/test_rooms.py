@@ -229,9 +229,9 @@ async def test_nobody_opens_a_room_in_somebody_elses_name(square: House) -> None
     group = mls.Group.create(identity, b"squat", context=context, now=seconds, random=_random)
     created = await router.update(target, HandshakeBundle(group_info=group.group_info(random=_random)))
     assert not isinstance(created, Refusal)
-    package = await router.key_material(square.hub.connect("sky").endpoint)
-    assert isinstance(package, bytes)
-    staged = group.stage(add=[package], now=seconds, random=_random)
+    packages = await router.key_material(square.hub.connect("sky").endpoint)
+    assert not isinstance(packages, Refusal)
+    staged = group.stage(add=packages, now=seconds, random=_random)
     await router.update(target, HandshakeBundle(staged.group_info, staged.commit, staged.welcome))
     group.merge(staged)
     forged = content.encode(

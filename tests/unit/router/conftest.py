@@ -64,7 +64,7 @@ async def open_room(xmpp: Router, *others: str, room: str = "balcony", group: st
     return len(others)
 
 
-async def hear(router: Router, count: int, cursor: int = 0) -> list[Notification]:
+async def hear(router: Router, count: int, cursor: str = "") -> list[Notification]:
     """Listen until ``count`` notifications have come, then hang up."""
     heard: list[Notification] = []
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from bridge.router.contract import Kind, Notification
-from bridge.router.fanout import KEPT_EPHEMERAL, FanOut
+from bridge.router.fanout import KEPT_PASSING, FanOut
 from bridge.router.journal import Fanned
 from tests.unit.router.doubles import endpoint, room_uri
 
@@ -103,11 +103,11 @@ async def test_who_hung_up_is_told_nothing_more(journal: StagedJournal) -> None:
     assert not journal.fan_out._listeners[MATRIX]
 
 
-async def test_of_too_many_ephemeral_messages_the_newest_are_kept(journal: StagedJournal) -> None:
+async def test_of_too_many_passing_signs_the_newest_are_kept(journal: StagedJournal) -> None:
     journal.keep(1)
     batches = journal.fan_out.listen(MATRIX, 0)
     await hear(batches, 1)
     for position in range(200):
-        journal.fan_out.whisper(note(position), [MATRIX, endpoint("nobody")])
-    assert await hear(batches, 1) == list(range(200 - KEPT_EPHEMERAL, 200))
+        journal.fan_out.show(note(position), [MATRIX, endpoint("nobody")])
+    assert await hear(batches, 1) == list(range(200 - KEPT_PASSING, 200))
     await batches.aclose()

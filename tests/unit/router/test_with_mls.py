@@ -56,9 +56,9 @@ class Client:
 
     async def invite(self, other: Client) -> Accepted | Refusal:
         await other.router.publish([other.bundle.message])
-        package = await self.router.key_material(other.router.endpoint)
-        assert isinstance(package, bytes)
-        answer = await self.commit(add=[package])
+        packages = await self.router.key_material(other.router.endpoint)
+        assert not isinstance(packages, Refusal)
+        answer = await self.commit(add=packages)
         if isinstance(answer, Accepted):
             welcome = (await hear(other.router, 1))[-1]
             other.group = Group.join(other.identity, welcome.body, [other.bundle], now=self.now)
