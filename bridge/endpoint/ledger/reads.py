@@ -21,7 +21,7 @@ from bridge.endpoint.ledger.rows import (
     State,
     StatusRow,
 )
-from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sealing import Sealer, cell
 from bridge.storage import Database
 
 _SOME = 500  # values in one IN (...): well below every engine's limit
@@ -39,6 +39,9 @@ class Reads:
     def _open(self, sealed: bytes, row: str) -> bytes:
         return self._sealer.open(bytes(sealed), row) if sealed else b""
 
+    def _text(self, sealed: bytes, row: str) -> str:
+        return self._open(sealed, row).decode("utf-8", "surrogatepass")
+
     async def _read(self, query: Callable[[Connection], T]) -> T:
         return await self._database.reader.run(query)
 
@@ -54,7 +57,9 @@ class Reads:
         table = tables.record
         query = select(table.c.name, table.c.sealed).where(table.c.space == space)
         if prefix:
-            query = query.where(func.substr(table.c.name, 1, len(prefix)) == prefix)
+            query = query.where(table.c.name >= prefix)
+            if (end := _after(prefix)) is not None:
+                query = query.where(table.c.name < end)
         rows = await self._read(lambda connection: connection.execute(query).all())
         return [(name, self._open(sealed, f"record/{space}/{name}")) for name, sealed in sorted(map(tuple, rows))]
 
@@ -64,11 +69,11 @@ class Reads:
         return [
             RoomRow(
                 room=r.room,
-                conversation=bytes(r.conversation),
+                conversation=self._open(r.conversation, cell("room", r.room, "conversation")),
                 phase=RoomPhase(r.phase),
-                name=r.name,
+                name=self._text(r.name, cell("room", r.room, "name")),
                 group_id=bytes(r.group_id),
-                pending=self._open(r.pending, f"room/{r.room}"),
+                pending=self._open(r.pending, cell("room", r.room)),
             )
             for r in rows
         ]
@@ -77,8 +82,9 @@ class Reads:
         """Return the MIMI ids of those native ids that are known."""
         table = tables.native
         query = select(table.c.native_id, table.c.mimi_id)
-        rows = await self._read(lambda connection: in_batches(connection, query, table.c.native_id, native_ids))
-        return {row.native_id: bytes(row.mimi_id) for row in rows}
+        names = {self._sealer.index("native", native_id): native_id for native_id in native_ids}
+        rows = await self._read(lambda connection: in_batches(connection, query, table.c.native_id, names))
+        return {names[bytes(row.native_id)]: bytes(row.mimi_id) for row in rows}
 
     async def messages(self, mimi_ids: Iterable[bytes]) -> Mapping[bytes, MessageRow]:
         """Return those messages that are in the log."""
@@ -91,7 +97,10 @@ class Reads:
         table = tables.timeline
         query = select(table.c.mimi_id, table.c.by, table.c.state).order_by(table.c.number)
         rows = await self._read(lambda connection: in_batches(connection, query, table.c.mimi_id, mimi_ids))
-        return {(bytes(row.mimi_id), row.by): State(row.state) for row in rows}
+        return {
+            (bytes(row.mimi_id), self._text(row.by, cell("timeline", row.mimi_id, "by"))): State(row.state)
+            for row in rows
+        }
 
     async def offers(self, room: str) -> Sequence[OfferRow]:
         """Return what was offered in a room, newest first."""
@@ -108,18 +117,23 @@ class Reads:
     async def inbox(self, conversation: str, limit: int) -> Sequence[InboxRow]:
         """Return the oldest events that wait in a conversation."""
         table = tables.inbox
-        query = select(table).where(table.c.conversation == conversation).order_by(table.c.id).limit(limit)
+        place = self._sealer.index("conversation", conversation)
+        query = select(table).where(table.c.place == place).order_by(table.c.id).limit(limit)
         rows = await self._read(lambda connection: connection.execute(query).all())
         return [
-            InboxRow(id=r.id, conversation=r.conversation, event=self._open(r.event, f"inbox/{r.id}"), at=r.at)
+            InboxRow(id=r.id, conversation=conversation, event=self._open(r.event, cell("inbox", r.id)), at=r.at)
             for r in rows
         ]
 
     async def inbox_conversations(self) -> Mapping[str, int]:
         """Return the conversations with waiting events, and how many."""
         table = tables.inbox
-        query = select(table.c.conversation, func.count()).group_by(table.c.conversation)
-        return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
+        counts = (
+            select(func.min(table.c.id).label("id"), func.count().label("waiting")).group_by(table.c.place).subquery()
+        )
+        query = select(table.c.id, table.c.conversation, counts.c.waiting).join(counts, table.c.id == counts.c.id)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return {self._text(row.conversation, cell("inbox", row.id, "conversation")): row.waiting for row in rows}
 
     async def outbox(self, after: int, limit: int) -> Sequence[OutboxRow]:
         """Return outbox rows whose id is larger than ``after``, oldest first."""
@@ -177,7 +191,7 @@ class Reads:
         )
         return MessageLog(
             message=found,
-            timeline=(*_first_steps(found, accepted[0].accepted_at), *map(_status, timeline)),
+            timeline=(*_first_steps(found, accepted[0].accepted_at), *map(self._status, timeline)),
             delivery=self._delivery(pending[0]) if pending else None,
         )
 
@@ -195,13 +209,14 @@ class Reads:
             mimi_id=mimi_id,
             room=row.room,
             source=row.source,
-            sender=row.sender,
+            sender=self._text(row.sender, cell("message", mimi_id, "sender")),
             at=row.at,
-            native_id=row.native_id,
+            native_id=self._text(row.native_id, cell("message", mimi_id, "native_id")),
             state=State(row.state),
             reason=row.reason,
-            excerpt=self._open(row.excerpt, f"message/{mimi_id.hex()}").decode(),
+            excerpt=self._text(row.excerpt, cell("message", mimi_id)),
             reaction=row.reaction,
+            whole=bytes(row.whole),
         )
 
     def _offer(self, row: Row[Any]) -> OfferRow:
@@ -209,8 +224,8 @@ class Reads:
         return OfferRow(
             mimi_id=mimi_id,
             room=row.room,
-            native_id=row.native_id,
-            part=self._open(row.part, f"offer/{mimi_id.hex()}"),
+            native_id=self._text(row.native_id, cell("offer", mimi_id, "native_id")),
+            part=self._open(row.part, cell("offer", mimi_id)),
             at=row.at,
             open=row.open,
         )
@@ -219,7 +234,7 @@ class Reads:
         return OutboxRow(
             id=row.id,
             room=row.room,
-            content=self._open(row.content, f"outbox/{row.id}"),
+            content=self._open(row.content, cell("outbox", row.id)),
             at=row.at,
             mimi_id=bytes(row.mimi_id),
             epoch=row.epoch,
@@ -232,30 +247,38 @@ class Reads:
             mimi_id=bytes(row.mimi_id),
             room=row.room,
             kind=DeliveryKind(row.kind),
-            sender=row.sender,
-            content=self._open(row.content, f"delivery/{row.id}/content"),
+            sender=self._text(row.sender, cell("delivery", row.id, "sender")),
+            content=self._open(row.content, cell("delivery", row.id, "content")),
             at=row.at,
             parked=row.parked,
             replayed=row.replayed,
             attempts=row.attempts,
             next_at=row.next_at,
-            plan=self._open(row.plan, f"delivery/{row.id}/plan"),
+            plan=self._open(row.plan, cell("delivery", row.id, "plan")),
             part=row.part,
             sending=row.sending,
             reason=row.reason,
-            text=row.text,
+            text=self._text(row.text, cell("delivery", row.id, "text")),
+        )
+
+    def _status(self, row: Row[Any]) -> StatusRow:
+        return StatusRow(
+            mimi_id=bytes(row.mimi_id),
+            by=self._text(row.by, cell("timeline", row.mimi_id, "by")),
+            state=State(row.state),
+            at=row.at,
+            reason=row.reason,
+            text=self._text(row.text, cell("timeline", row.mimi_id, "text")),
         )
 
 
-def _status(row: Row[Any]) -> StatusRow:
-    return StatusRow(
-        mimi_id=bytes(row.mimi_id),
-        by=row.by,
-        state=State(row.state),
-        at=row.at,
-        reason=row.reason,
-        text=row.text,
-    )
+def _after(prefix: str) -> str | None:
+    """Return the first text after all that begin with ``prefix``, in order of code points; None if there is none."""
+    kept = prefix.rstrip("\U0010ffff")
+    if not kept:
+        return None
+    code = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if 0xD800 <= code < 0xE000 else code)
 
 
 def _first_steps(message: MessageRow, accepted_at: int | None) -> Iterable[StatusRow]:

@@ -48,7 +48,8 @@ class MessageRow(Struct, frozen=True, kw_only=True):
 
     ``source``: it came from this endpoint's network (else it goes there). ``native_id`` is its first id there ('' until
     there is one). ``at`` is when it was received from the network, or accepted by the router. ``excerpt`` (sealed) is
-    the beginning of its text, for networks that cannot reply or react otherwise than by quoting.
+    the beginning of its text, for networks that cannot reply or react otherwise than by quoting. ``whole`` is the
+    message that this one edits, if it does: what is deleted is deleted with its edits.
     """
 
     mimi_id: bytes
@@ -61,6 +62,7 @@ class MessageRow(Struct, frozen=True, kw_only=True):
     reason: str = ""
     excerpt: str = ""
     reaction: bool = False
+    whole: bytes = b""
 
 
 class StatusRow(Struct, frozen=True, kw_only=True):

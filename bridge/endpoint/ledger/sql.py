@@ -8,6 +8,7 @@ from pathlib import Path
 from bridge.endpoint.ledger.contract import Change
 from bridge.endpoint.ledger.reads import Reads
 from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.upgrade import carry_over
 from bridge.endpoint.ledger.writes import Writes
 from bridge.storage import Database
 
@@ -24,7 +25,12 @@ class SqlLedger(Reads):
     @classmethod
     async def open(cls, url: str, sealer: Sealer) -> SqlLedger:
         """Open the database at ``url``, at its newest revision. Raises ``StorageError``."""
-        return cls(await Database.open(url, MIGRATIONS), sealer)
+        database = await Database.open(url, MIGRATIONS)
+        try:
+            return cls(database, await carry_over(database, sealer))
+        except BaseException:
+            await database.close()
+            raise
 
     async def close(self) -> None:
         """Commit what is queued and close."""

@@ -1,4 +1,8 @@
-"""The ledger's tables, as SQLAlchemy Core sees them. ``migrations/`` makes them; a test holds the two together."""
+"""The ledger's tables, as SQLAlchemy Core sees them. ``migrations/`` makes them; a test holds the two together.
+
+``LargeBinary`` columns that are no ids and no ciphertext of the room are sealed (``sealing``). What people, places and
+native messages are called is nowhere open: it is sealed, or an HMAC where it is looked up.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ metadata = MetaData()
 
 BIG = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts rows up only in an INTEGER key
 
+ledger = Table("ledger", metadata, Column("id", LargeBinary, primary_key=True))
+
 record = Table(
     "record",
     metadata,
@@ -34,7 +40,7 @@ room = Table(
     Column("room", Text, primary_key=True),
     Column("conversation", LargeBinary, nullable=False),
     Column("phase", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", LargeBinary, nullable=False),
     Column("group_id", LargeBinary, nullable=False),
     Column("pending", LargeBinary, nullable=False),
 )
@@ -42,8 +48,9 @@ room = Table(
 native = Table(
     "native",
     metadata,
-    Column("native_id", Text, primary_key=True),
+    Column("native_id", LargeBinary, primary_key=True),  # HMAC
     Column("mimi_id", LargeBinary, nullable=False),
+    Index("native_message", "mimi_id"),
     sqlite_with_rowid=False,
 )
 
@@ -54,14 +61,18 @@ message = Table(
     Column("mimi_id", LargeBinary, nullable=False, unique=True),
     Column("room", Text, nullable=False),
     Column("source", Boolean, nullable=False),
-    Column("sender", Text, nullable=False),
+    Column("sender", LargeBinary, nullable=False),
     Column("at", BIG, nullable=False),
-    Column("native_id", Text, nullable=False),
+    Column("native_id", LargeBinary, nullable=False),
     Column("state", SmallInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("excerpt", LargeBinary, nullable=False),
     Column("reaction", Boolean, nullable=False),
     Column("accepted_at", BIG, nullable=True),
+    Column("whole", LargeBinary, nullable=False),  # the message that this one edits
+    Index("message_whole", "whole"),
+    Index("message_room", "room", "number"),
+    Index("message_state", "state", "number"),
 )
 
 timeline = Table(
@@ -69,11 +80,11 @@ timeline = Table(
     metadata,
     Column("number", BIG, primary_key=True, autoincrement=True),
     Column("mimi_id", LargeBinary, nullable=False),
-    Column("by", Text, nullable=False),
+    Column("by", LargeBinary, nullable=False),
     Column("state", SmallInteger, nullable=False),
     Column("at", BIG, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", LargeBinary, nullable=False),
     Index("timeline_message", "mimi_id"),
 )
 
@@ -83,7 +94,7 @@ offer = Table(
     Column("number", BIG, primary_key=True, autoincrement=True),
     Column("mimi_id", LargeBinary, nullable=False, unique=True),
     Column("room", Text, nullable=False),
-    Column("native_id", Text, nullable=False),
+    Column("native_id", LargeBinary, nullable=False),
     Column("part", LargeBinary, nullable=False),
     Column("at", BIG, nullable=False),
     Column("open", Boolean, nullable=False),
@@ -94,10 +105,11 @@ inbox = Table(
     "inbox",
     metadata,
     Column("id", BIG, primary_key=True, autoincrement=False),
-    Column("conversation", Text, nullable=False),
+    Column("place", LargeBinary, nullable=False),  # HMAC of the conversation
+    Column("conversation", LargeBinary, nullable=False),
     Column("event", LargeBinary, nullable=False),
     Column("at", BIG, nullable=False),
-    Index("inbox_conversation", "conversation", "id"),
+    Index("inbox_place", "place", "id"),
 )
 
 outbox = Table(
@@ -110,6 +122,8 @@ outbox = Table(
     Column("epoch", BIG, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("at", BIG, nullable=False),
+    Index("outbox_room", "room", "id"),
+    Index("outbox_message", "mimi_id"),
 )
 
 delivery = Table(
@@ -119,7 +133,7 @@ delivery = Table(
     Column("mimi_id", LargeBinary, nullable=False),
     Column("room", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("sender", Text, nullable=False),
+    Column("sender", LargeBinary, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("at", BIG, nullable=False),
     Column("parked", Boolean, nullable=False),
@@ -130,6 +144,8 @@ delivery = Table(
     Column("part", Integer, nullable=False),
     Column("sending", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Index("delivery_room", "room", "parked", "id"),
+    Column("text", LargeBinary, nullable=False),
+    Index("delivery_room", "parked", "room", "id"),
+    Index("delivery_parked", "parked", "id"),
+    Index("delivery_message", "mimi_id"),
 )

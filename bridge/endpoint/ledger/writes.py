@@ -11,7 +11,7 @@ from bridge.endpoint.ledger import tables
 from bridge.endpoint.ledger.contract import Change
 from bridge.endpoint.ledger.reads import in_batches
 from bridge.endpoint.ledger.rows import DeliveryKind, DeliveryRow, MessageRow, State
-from bridge.endpoint.ledger.sealing import Sealer
+from bridge.endpoint.ledger.sealing import Sealer, cell
 from bridge.endpoint.ledger.statements import Statements
 
 
@@ -39,21 +39,38 @@ class Writes:
         do.put_room.run(
             connection,
             [
-                (r.room, r.conversation, r.phase.value, r.name, r.group_id, seal(r.pending, f"room/{r.room}"))
+                (
+                    r.room,
+                    seal(r.conversation, cell("room", r.room, "conversation")),
+                    r.phase.value,
+                    seal(r.name.encode(), cell("room", r.room, "name")),
+                    r.group_id,
+                    seal(r.pending, cell("room", r.room)),
+                )
                 for r in change.rooms
             ],
         )
-        do.put_native.run(connection, [(n.native_id, n.mimi_id) for n in change.natives])
+        do.put_native.run(connection, [(self._sealer.index("native", n.native_id), n.mimi_id) for n in change.natives])
         known = self._write_log(connection, change)
         do.delete_inbox.run(connection, [(id_,) for id_ in change.inbox_done])
         do.put_inbox.run(
-            connection, [(i.id, i.conversation, seal(i.event, f"inbox/{i.id}"), i.at) for i in change.inbox]
+            connection,
+            [
+                (
+                    i.id,
+                    self._sealer.index("conversation", i.conversation),
+                    seal(i.conversation.encode(), cell("inbox", i.id, "conversation")),
+                    seal(i.event, cell("inbox", i.id)),
+                    i.at,
+                )
+                for i in change.inbox
+            ],
         )
         do.delete_outbox.run(connection, [(id_,) for id_ in change.outbox_done])
         do.put_outbox.run(
             connection,
             [
-                (o.id, o.room, o.mimi_id, seal(o.content, f"outbox/{o.id}"), o.epoch, o.body, o.at)
+                (o.id, o.room, o.mimi_id, seal(o.content, cell("outbox", o.id)), o.epoch, o.body, o.at)
                 for o in change.outbox
             ],
         )
@@ -70,13 +87,26 @@ class Writes:
 
     def _write_log(self, connection: Connection, change: Change) -> frozenset[bytes]:
         """Write what concerns the log; return the messages that were in it already and are not taken again."""
-        do = self._statements
+        do, seal = self._statements, self._seal
         new, known = _without_known(connection, change.messages)
         do.add_message.run(connection, [self._message_values(m) for m in new])
-        do.name_message.run(connection, change.named)
+        do.name_message.run(
+            connection, [(id_, seal(name.encode(), cell("message", id_, "native_id"))) for id_, name in change.named]
+        )
         do.accept_message.run(connection, [(id_, int(State.SENT), at) for id_, at in change.accepted])
         do.add_status.run(
-            connection, [(s.mimi_id, s.by, int(s.state), s.at, s.reason, s.text) for s in change.statuses]
+            connection,
+            [
+                (
+                    s.mimi_id,
+                    seal(s.by.encode(), cell("timeline", s.mimi_id, "by")),
+                    int(s.state),
+                    s.at,
+                    s.reason,
+                    seal(s.text.encode(), cell("timeline", s.mimi_id, "text")),
+                )
+                for s in change.statuses
+            ],
         )
         do.move_message.run(connection, [(s.mimi_id, int(s.state), s.reason) for s in change.statuses])
         return known
@@ -88,24 +118,35 @@ class Writes:
         do.add_offer.run(
             connection,
             [
-                (o.mimi_id, o.room, o.native_id, self._seal(o.part, f"offer/{o.mimi_id.hex()}"), o.at, o.open)
+                (
+                    o.mimi_id,
+                    o.room,
+                    self._seal(o.native_id.encode(), cell("offer", o.mimi_id, "native_id")),
+                    self._seal(o.part, cell("offer", o.mimi_id)),
+                    o.at,
+                    o.open,
+                )
                 for o in change.offers
             ],
         )
         do.prune_offers.run(connection, [(room,) for room in {o.room for o in change.offers}])
 
     def _message_values(self, m: MessageRow) -> tuple[Any, ...]:
-        excerpt = self._seal(m.excerpt.encode(), f"message/{m.mimi_id.hex()}")
+        sender = self._seal(m.sender.encode(), cell("message", m.mimi_id, "sender"))
+        native_id = self._seal(m.native_id.encode(), cell("message", m.mimi_id, "native_id"))
+        excerpt = self._seal(m.excerpt.encode(), cell("message", m.mimi_id))
         return (
-            m.mimi_id, m.room, m.source, m.sender, m.at, m.native_id, int(m.state), m.reason, excerpt, m.reaction
+            m.mimi_id, m.room, m.source, sender, m.at, native_id, int(m.state), m.reason, excerpt, m.reaction, m.whole
         )  # fmt: skip
 
     def _delivery_values(self, d: DeliveryRow) -> tuple[Any, ...]:
-        content = self._seal(d.content, f"delivery/{d.id}/content")
-        plan = self._seal(d.plan, f"delivery/{d.id}/plan")
+        sender = self._seal(d.sender.encode(), cell("delivery", d.id, "sender"))
+        content = self._seal(d.content, cell("delivery", d.id, "content"))
+        plan = self._seal(d.plan, cell("delivery", d.id, "plan"))
+        text = self._seal(d.text.encode(), cell("delivery", d.id, "text"))
         return (
-            d.id, d.mimi_id, d.room, d.kind.value, d.sender, content, d.at, d.parked, d.replayed, d.attempts,
-            d.next_at, plan, d.part, d.sending, d.reason, d.text,
+            d.id, d.mimi_id, d.room, d.kind.value, sender, content, d.at, d.parked, d.replayed, d.attempts,
+            d.next_at, plan, d.part, d.sending, d.reason, text,
         )  # fmt: skip
 
     def _seal(self, plain: bytes, row: str) -> bytes:

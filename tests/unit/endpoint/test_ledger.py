@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from bridge.endpoint.errors import SealError
-from bridge.endpoint.ledger.contract import Change, State, moves
+from bridge.endpoint.ledger import upgrade
+from bridge.endpoint.ledger.contract import (
+    Change,
+    InboxRow,
+    Native,
+    RoomPhase,
+    RoomRow,
+    State,
+    StatusRow,
+    moves,
+)
 from bridge.endpoint.ledger.sealing import Sealer
 from bridge.endpoint.ledger.sql import SqlLedger
 from bridge.endpoint.ledger.tables import metadata
-from tests.unit.endpoint.ledger_suite import ONE, LedgerSuite, delivery, message, offer
+from tests.unit.endpoint.ledger_suite import ONE, ROOM, LedgerSuite, delivery, message, offer
 
 KEY = bytes(range(32))
+NOWHERE_OPEN = (
+    "mimi://bridge.example/u/sea~anna%40capulet.example",
+    "a native id",
+    "another native id",
+    "a conversation",
+    "the name of a room",
+    "what went wrong",
+)
 
 
 def sealer(key: bytes = KEY) -> Sealer:
@@ -69,6 +90,79 @@ class TestSqlite(LedgerSuite):
         stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
         assert not [secret for secret in secrets if secret in stored]
         await opened.open()
+
+    async def test_no_name_of_anybody_or_anything_native_can_be_read_in_the_file(
+        self, opened: Opened, tmp_path: Path
+    ) -> None:
+        sender, native, other, place, name, wrong = NOWHERE_OPEN
+        await opened.ledger.commit(
+            Change(
+                rooms=[RoomRow(room=ROOM, conversation=place.encode(), phase=RoomPhase.MEMBER, name=name)],
+                natives=[Native(native, ONE), Native(other)],
+                messages=[message(ONE, sender=sender, native_id=native)],
+                named=[(ONE, other)],
+                statuses=[StatusRow(mimi_id=ONE, by=sender, state=State.FAILED, at=1, reason="rejected", text=wrong)],
+                inbox=[InboxRow(id=1, conversation=place, event=b"event", at=1)],
+                deliveries=[delivery(2, sender=sender, text=wrong)],
+                offers=[offer(3, native_id=native)],
+            )
+        )
+        assert await opened.ledger.inbox_conversations() == {place: 1}
+        assert (await opened.ledger.inbox(place, 5))[0].conversation == place
+        assert await opened.ledger.natives([native, other]) == {native: ONE, other: b""}
+        shown = await opened.ledger.show(ONE)
+        assert shown is not None
+        assert (shown.message.sender, shown.message.native_id) == (sender, other)
+        assert (shown.timeline[-1].by, shown.timeline[-1].text) == (sender, wrong)
+        await opened.ledger.close()
+        stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert not [word for word in NOWHERE_OPEN if word.encode() in stored]
+        await opened.open()
+
+    async def test_two_ledgers_under_one_key_share_neither_seal_nor_index(self, opened: Opened, tmp_path: Path) -> None:
+        other = await SqlLedger.open(f"sqlite:///{tmp_path}/other.db", sealer())
+        here = opened.ledger._sealer.seal(b"said", "record/a/x")
+        with pytest.raises(SealError, match="damaged, or moved here"):
+            other._sealer.open(here, "record/a/x")
+        assert other._sealer.index("native", "m1") != opened.ledger._sealer.index("native", "m1")
+        assert opened.ledger._sealer.index("native", "m1") != opened.ledger._sealer.index("nativem", "1")
+        await other.close()
+
+    @pytest.mark.parametrize("killed_after", [0, 1, 3, 6, 9, 14])
+    async def test_what_was_open_is_sealed_although_the_first_start_is_killed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
+    ) -> None:
+        dump = Path(__file__).parents[2] / "upgrade" / "data" / "8da523f" / "sea.sql"
+        file = tmp_path / "old.db"
+        connection = sqlite3.connect(file)
+        connection.executescript(dump.read_text())
+        before = [row[0] for row in connection.execute("SELECT native_id FROM native ORDER BY native_id")]
+        connection.close()
+        monkeypatch.setattr(upgrade, "PIECE", 4)
+        pieces, seal = itertools.count(), upgrade._seal_some
+
+        def dies(*arguments: Any) -> bool:
+            if next(pieces) == killed_after:
+                raise RuntimeError("killed")
+            return seal(*arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(upgrade, "_seal_some", dies)
+            with pytest.raises(RuntimeError, match="killed"):
+                await SqlLedger.open(f"sqlite:///{file}", sealer())
+        ledger = await SqlLedger.open(f"sqlite:///{file}", sealer())
+        assert len(await ledger.natives(before)) == len(before) == 14
+        rows = await ledger.log(limit=100)
+        assert len(rows) == 13
+        assert {row.sender.partition("~")[0] for row in rows} == {
+            "mimi://bridge.example/u/sea",
+            "mimi://bridge.example/u/sky",
+        }
+        assert sorted(room.name for room in await ledger.rooms()) == ["", "Verona"]
+        await ledger.close()
+        stored = file.read_bytes()
+        assert b"sea~anna" not in stored
+        assert b"m10" not in stored
 
     async def test_a_sealed_value_does_not_open_in_another_row(self, opened: Opened) -> None:
         await opened.ledger.commit(Change(records=[("a", "x", b"1"), ("a", "y", b"2")]))
