@@ -49,9 +49,10 @@ class AdapterInfo(Struct, frozen=True):
     """What an adapter is.
 
     ``id`` is the network's name in addresses, URIs and configuration (``xmpp``); ``name`` is for people; ``config`` is
-    the msgspec struct that the account's table in ``rialto.toml`` is read into, with ``forbid_unknown_fields``. ``leg``
-    is the class that its endpoint's leaves claim unless the operator states another: where plaintext exists on the way
-    between this adapter and its users' devices.
+    the msgspec struct that the account's table in ``rialto.toml`` is read into, with ``forbid_unknown_fields``; if it
+    has a property ``exclusive``, a tuple of texts, no two accounts of this adapter may have one in common (``*`` stands
+    for anything), and ``rialto check`` says so. ``leg`` is the class that its endpoint's leaves claim unless the
+    operator states another: where plaintext exists on the way between this adapter and its users' devices.
     """
 
     id: str
@@ -119,6 +120,10 @@ class Account(Struct, Generic[ConfigT]):
     ``name`` is the account's (and the endpoint's) name in the configuration; ``config`` its settings; ``store`` its
     durable state; ``groups`` the native rooms that the configuration plumbs, which the adapter joins and keeps joined;
     ``now`` the wall clock in milliseconds since 1970.
+
+    ``network`` is the network of this account's own people in every ``Address`` that the adapter makes: the adapter's
+    id for the network's first account, ``id.name`` for another one. Whoever bears any other network is somebody else's
+    person, even where that is another account of the same network.
     """
 
     name: str
@@ -126,6 +131,7 @@ class Account(Struct, Generic[ConfigT]):
     store: Store
     groups: tuple[str, ...] = ()
     now: Callable[[], int] = field(default=lambda: 0)
+    network: str = ""
 
 
 # --- from the network -------------------------------------------------------------------------------------------------

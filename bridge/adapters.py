@@ -6,7 +6,8 @@ Adapters are entry points of the group ``rialto.adapters``; ours are registered 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 from msgspec import Struct
 
 from adapters.contract import Adapter, AdapterInfo
-from bridge.config import EndpointConfig, Loaded, convert
+from bridge.config import EndpointConfig, Loaded, convert, line_of
 from bridge.errors import AdapterError, ConfigError
+from protocol.uri import UriError, account_network, is_network
 
 GROUP = "rialto.adapters"
 
@@ -33,6 +35,10 @@ def find(name: str) -> type[Adapter[Any]]:
         raise AdapterError(f"the adapter '{name}' cannot be loaded: {error}") from error
     if not isinstance(getattr(loaded, "info", None), AdapterInfo):
         raise AdapterError(f"the adapter '{name}' has no AdapterInfo")
+    if not is_network(loaded.info.id):
+        raise AdapterError(
+            f"the adapter '{name}' calls its network '{loaded.info.id}': a-z, 0-9 and - only, 32 at most"
+        )
     found: type[Adapter[Any]] = loaded
     return found
 
@@ -61,16 +67,87 @@ def _absolute(key: str, value: object, folder: Path) -> object:
 def findings(loaded: Loaded) -> tuple[str, ...]:
     """Say everything that is wrong with the configured endpoints, adapters and their settings."""
     found: list[str] = []
+    accounts: dict[str, Struct] = {}
+    kinds: dict[str, str] = {}
     for name, endpoint in loaded.config.endpoint.items():
         try:
-            account(loaded, name, of_endpoint(name, endpoint))
+            kind = of_endpoint(name, endpoint)
+            kinds[name] = kind.info.id
+            accounts[name] = account(loaded, name, kind)
         except AdapterError as error:
             found.append(f"endpoint.{name}: {error}")
         except ConfigError as error:
             found.extend(error.findings)
+    found.extend(_overlaps(loaded, accounts, kinds))
+    if not found:
+        try:
+            address_networks(loaded)
+        except AdapterError as error:
+            found.append(str(error))
     return tuple(found)
 
 
 def networks(loaded: Loaded) -> Mapping[str, str]:
     """Return the network (the adapter's id) of each configured endpoint. Raises ``AdapterError``."""
     return {name: of_endpoint(name, endpoint).info.id for name, endpoint in loaded.config.endpoint.items()}
+
+
+def address_networks(loaded: Loaded) -> Mapping[str, str]:
+    """Return, for each configured endpoint, the network in the addresses of its own people: no two have the same.
+
+    It is the adapter's id for the network's default account, and ``id.endpoint`` for each other one. Raises
+    ``AdapterError``.
+    """
+    found = networks(loaded)
+    defaults = {network: _default(loaded, names) for network, names in _by_network(found).items()}
+    try:
+        return {
+            name: network if defaults[network] == name else account_network(network, name)
+            for name, network in found.items()
+        }
+    except UriError as error:
+        raise AdapterError(f"an endpoint beside another of its network needs a short name: {error}") from error
+
+
+def _default(loaded: Loaded, names: Sequence[str]) -> str:
+    """Return which of one network's accounts is its default; '' if all of them say that they are not."""
+    wishes = {name: loaded.config.endpoint[name].default for name in names}
+    stated = [name for name, wish in wishes.items() if wish]
+    return next(iter(stated or [name for name, wish in wishes.items() if wish is None]), "")
+
+
+def _by_network(networks: Mapping[str, str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, network in networks.items():
+        found.setdefault(network, []).append(name)
+    return found
+
+
+def _overlaps(loaded: Loaded, accounts: Mapping[str, Struct], networks: Mapping[str, str]) -> Iterator[str]:
+    """Say which accounts of one network cannot be told apart."""
+    for network, names in _by_network(networks).items():
+        defaults = [name for name in names if loaded.config.endpoint[name].default]
+        for name in defaults[1:]:
+            line = line_of(loaded.text, ["endpoint", name, "default"])
+            yield f"rialto.toml:{line}: endpoint.{name}.default: {defaults[0]} is the default of {network} already"
+        for other, name in itertools.combinations(names, 2):
+            line = line_of(loaded.text, ["endpoint", name, "account"])
+            for mine, theirs in itertools.product(_exclusive(accounts.get(name)), _exclusive(accounts.get(other))):
+                if _overlap(mine, theirs):
+                    yield f"rialto.toml:{line}: endpoint.{name}.account: {mine}: endpoint.{other} has {theirs} already"
+
+
+def _exclusive(account: Struct | None) -> Sequence[str]:
+    return getattr(account, "exclusive", ())
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Say whether two names may be the same; ``*`` in a name stands for anything."""
+    kinds = [name.partition("*") for name in (one, other)]
+    (start, star, end), (start2, star2, end2) = kinds
+    if not star and not star2:
+        return one == other
+    if star and star2:
+        return end == end2 and (start.startswith(start2) or start2.startswith(start))
+    pattern, name = ((start, end), other) if star else ((start2, end2), one)
+    return name.startswith(pattern[0]) and name.endswith(pattern[1])

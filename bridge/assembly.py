@@ -37,7 +37,7 @@ def hub(loaded: Loaded) -> Hub:
             namespaces=(namespace(config.domain, network),),
             token_hash=hash_token(router_token(loaded.data, name)),
         )
-        for name, network in adapters.networks(loaded).items()
+        for name, network in adapters.address_networks(loaded).items()
     }
     return Hub(
         database(config.router.database, loaded.data / "router.db"),
@@ -52,13 +52,15 @@ def hub(loaded: Loaded) -> Hub:
 def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distrust: bool = False) -> EndpointSettings:
     """Return what an endpoint is told of itself; ``distrust``: its ledger is an older copy."""
     config = loaded.config
+    address_network = adapters.address_networks(loaded)[name]
     leg = config.endpoint[name].leg
     return EndpointSettings(
         name=name,
         domain=config.domain,
         network=adapter.id,
+        address_network=address_network,
         leg=adapter.leg if leg is None else LegClass(leg),
-        namespaces=(namespace(config.domain, adapter.id),),
+        namespaces=(namespace(config.domain, address_network),),
         rooms=_plumbed(config, name),
         persons=tuple(Person(person.name, tuple(person.addresses)) for person in config.person),
         retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),

@@ -82,13 +82,17 @@ class RetentionConfig(Struct, forbid_unknown_fields=True):
 class EndpointConfig(Struct, forbid_unknown_fields=True):
     """``[endpoint.NAME]``: one account of one adapter.
 
-    ``adapter`` is the entry point's name (the endpoint's own name when ''), ``listen`` where its network calls us,
+    ``adapter`` is the entry point's name (the endpoint's own name when ''). Of several accounts of one network the one
+    with ``default = true``, else the first in the file, has the addresses ``network~id`` and each other one
+    ``network.NAME~id``; ``default = false`` keeps it so for an account that is alone. ``listen`` is where its network
+    calls us,
     ``health`` where ``/healthz`` and ``/metrics`` answer in ``rialto endpoint NAME``, ``router`` the router's URL for
     a process of its own, ``leg`` the leg class the operator states for it (None: the adapter's own), and ``account``
     the adapter's settings.
     """
 
     adapter: str = ""
+    default: bool | None = None
     listen: str = ""
     health: str = ""
     router: str = ""

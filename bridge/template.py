@@ -64,6 +64,8 @@ format = "auto"                     # console on a terminal, else json
 # Business: an HTTP API in the shape of the WhatsApp Cloud API, for a shop's own software.
 # [endpoint.business]
 # listen = "127.0.0.1:8460"
+# default = true                    # of several accounts of one network: its people keep the addresses network~id,
+                                    # those of the account NAME are network.NAME~id
 # [endpoint.business.account]
 # waba_id = "2001"
 # app_id = "3001"

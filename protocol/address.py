@@ -16,15 +16,18 @@ import idna
 from precis_i18n import get_profile
 from precis_i18n.profile import Profile
 
-from protocol.uri import Address, UriError
+from protocol.uri import Address, UriError, base_network
 
 MAX_JID_PART_OCTETS: Final = 1023
 MAX_MXID_OCTETS: Final = 255
 
 
 def address(network: str, text: str) -> Address:
-    """Return the address that ``text`` spells on ``network``; a network without rules here takes it as it stands."""
-    normalise = KINDS.get(network)
+    """Return the address that ``text`` spells on ``network``; a network without rules here takes it as it stands.
+
+    All accounts of one network spell alike: ``xmpp.shop2`` as ``xmpp`` does.
+    """
+    normalise = KINDS.get(base_network(network))
     return Address(network, normalise(text) if normalise else text)
 
 

@@ -38,7 +38,11 @@ class Kind(StrEnum):
 
 
 class Address(Struct, frozen=True):
-    """One way to reach a person: ``id`` is what the network calls them, in the one spelling it has."""
+    """One way to reach a person: ``id`` is what the network calls them, in the one spelling it has.
+
+    ``network`` names the account through which they are reached: the network itself (``xmpp``) for its first account,
+    ``xmpp.shop2`` for the account ``shop2`` of several. One human who is seen through two accounts has two addresses.
+    """
 
     network: str
     id: str
@@ -111,11 +115,36 @@ def group_uri(domain: str, id: str) -> str:  # noqa: A002 - the word of the fiel
 
 
 def namespace(domain: str, network: str) -> str:
-    """Return what the URIs of all people of ``network`` under ``domain`` start with, and no others."""
+    """Return what the URIs of all people of ``network`` under ``domain`` start with, and no others.
+
+    ``network`` is an ``Address``'s: that of one account. No two accounts' namespaces overlap.
+    """
     return user_uri(domain, Address(network, "-"))[:-1]
 
 
-_NETWORK: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+def account_network(network: str, account: str) -> str:
+    """Return what stands for the account ``account`` of ``network`` in the addresses of its people.
+
+    That of the network's first account is the network itself. Raises ``UriError`` for names that cannot stand there.
+    """
+    name = f"{network}.{account}"
+    if not _PLAIN_NETWORK.fullmatch(network) or not _NETWORK.fullmatch(name):
+        raise UriError(f"no name of a network's account: {name[:200]!r}")
+    return name
+
+
+def base_network(network: str) -> str:
+    """Return the network that an account's name in addresses belongs to: ``xmpp`` of ``xmpp`` and ``xmpp.shop2``."""
+    return network.partition(".")[0]
+
+
+def is_network(name: str) -> bool:
+    """Say whether a network may be called so: 32 letters, digits and hyphens at most; a dot would name an account."""
+    return _PLAIN_NETWORK.fullmatch(name) is not None
+
+
+_PLAIN_NETWORK: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_NETWORK: Final = re.compile(rf"{_PLAIN_NETWORK.pattern}(?:\.[a-z][a-z0-9_-]{{0,63}})?")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DOMAIN: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{{0,4}})?")
 _SCHEME: Final = "mimi://"

@@ -98,6 +98,7 @@ class Business:
             media=self._media,
             links=self._links,
             flights=self._flights,
+            network=account.network or NETWORK,
         )
         self._api = Api(
             config,

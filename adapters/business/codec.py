@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from adapters.business import answers, interactive, marks, structured, templates, wamid
@@ -25,6 +24,7 @@ from adapters.business.files import RULES, File, FileKind, FileRef, kind_of, ref
 from adapters.business.identity import Person
 from adapters.business.structured import Structured
 from adapters.contract import Message
+from adapters.kit import foreign
 from protocol import commerce
 from protocol.capabilities import Format, Level
 from protocol.content import (
@@ -185,9 +185,9 @@ def media_id(part: ExternalPart) -> str:
 def read_object(body: bytes) -> dict[str, Any]:
     """Read a JSON object. Raises ``BadParameter``."""
     try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadParameter(f"the body is not JSON: {error}") from error
+        decoded = foreign.decode(body)
+    except ValueError as error:
+        raise BadParameter(f"the body cannot be read: {error}") from error
     if not isinstance(decoded, dict):
         raise BadParameter("the body is not a JSON object")
     return decoded

@@ -165,6 +165,11 @@ class BusinessConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
             if url and not url.startswith(("http://", "https://")):
                 raise ValueError(f"{name}: '{url}' is not an http or https URL")
 
+    @property
+    def exclusive(self) -> tuple[str, ...]:
+        """What no second account may have: files of two accounts would not be told apart."""
+        return (f"media_folder {self.media_folder}",)
+
     def secret(self, name: str) -> str:
         """Return ``app_secret`` or ``access_token``, from its file if it stands in one. Raises ``OSError``."""
         value: str = getattr(self, name)

@@ -41,7 +41,9 @@ class Posting:
         media: MediaStore,
         links: Links,
         flights: Flights,
+        network: str = NETWORK,
     ) -> None:
+        self._network = network
         self._config = config
         self._store = store
         self._identities = identities
@@ -75,12 +77,12 @@ class Posting:
         named = wamid.parse(read.message_id)
         person = await self._identities.find(named.user_id)
         self._flights.seen(read.message_id)
-        talk = conversation(number, person)
+        talk = self._conversation(number, person)
         if named.kind in {wamid.Kind.CUSTOMER, wamid.Kind.REACTION}:
             await self._inbox.accept(
                 lambda acknowledge: Receipt(
                     conversation=talk,
-                    sender=profile(number),
+                    sender=self._profile(number),
                     native_ids=(read.message_id,),
                     status=Status.READ,
                     acknowledge=acknowledge,
@@ -88,7 +90,7 @@ class Posting:
             )
         if read.typing:
             self._stop_typing(talk)
-            self._inbox.notice(TypingNotice(conversation=talk, sender=profile(number), active=True))
+            self._inbox.notice(TypingNotice(conversation=talk, sender=self._profile(number), active=True))
             loop = asyncio.get_running_loop()
             self._typing[talk] = loop.call_later(_TYPING_SECONDS, self._still, number, talk)
 
@@ -108,7 +110,7 @@ class Posting:
         self._typing.clear()
 
     async def _say(self, number: Number, person: Person, said: str, message: Message, opaque: str = "") -> None:
-        talk = conversation(number, person)
+        talk = self._conversation(number, person)
         if talk in self._typing:
             self._still(number, talk)
         if opaque:
@@ -117,7 +119,7 @@ class Posting:
             lambda acknowledge: Inbound(
                 native_id=said,
                 conversation=talk,
-                sender=profile(number),
+                sender=self._profile(number),
                 message=message,
                 acknowledge=acknowledge,
             )
@@ -174,21 +176,19 @@ class Posting:
 
     def _still(self, number: Number, talk: Direct) -> None:
         self._stop_typing(talk)
-        self._inbox.notice(TypingNotice(conversation=talk, sender=profile(number), active=False))
+        self._inbox.notice(TypingNotice(conversation=talk, sender=self._profile(number), active=False))
 
     def _stop_typing(self, talk: Direct) -> None:
         if timer := self._typing.pop(talk, None):
             timer.cancel()
 
+    def _conversation(self, number: Number, person: Person) -> Direct:
+        """Return the conversation of one of the business's numbers with a person."""
+        return Direct(local=Address(self._network, number.shop), peer=person.address)
 
-def conversation(number: Number, person: Person) -> Direct:
-    """Return the conversation of one of the business's numbers with a person."""
-    return Direct(local=Address(NETWORK, number.shop), peer=person.address)
-
-
-def profile(number: Number) -> Profile:
-    """Return the business as its customers see it."""
-    return Profile(address=Address(NETWORK, number.shop), name=number.verified_name or number.shop)
+    def _profile(self, number: Number) -> Profile:
+        """Return the business as its customers see it."""
+        return Profile(address=Address(self._network, number.shop), name=number.verified_name or number.shop)
 
 
 def _new_id(person: Person, kind: wamid.Kind = wamid.Kind.BUSINESS) -> str:

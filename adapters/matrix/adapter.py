@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import ClassVar, Final
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from adapters.contract import (
     Account,
@@ -86,9 +87,9 @@ class Matrix:
             raise
 
     def _build(self, client: Client, hs_token: str, account: Account[MatrixConfig]) -> None:
-        names, store = account.config.names, account.store
+        names, store = replace(account.config.names, network=account.network or NETWORK), account.store
         self._names = names
-        people = People(client)
+        people = People(client, names.network)
         self._media = Media(client)
         self._ghosts = Ghosts(client, names, store)
         self._directs = Directs(client, names, store)
@@ -153,7 +154,7 @@ class Matrix:
 
     async def _is_user(self, user_id: str) -> bool:
         address = await self._ghosts.address(user_id)
-        if address is None or address.network == NETWORK:
+        if address is None or address.network == self._names.network:
             return False
         await self._ghosts.ensure(Profile(address))
         return True

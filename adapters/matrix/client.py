@@ -22,6 +22,7 @@ import msgspec
 from yarl import URL
 
 from adapters.contract import Outcome, Permanent, Reason, Retry, SignedOut, Throttled, Unsure
+from adapters.kit import foreign
 
 Json: TypeAlias = dict[str, Any]
 
@@ -143,8 +144,8 @@ def _lost(says: bool, text: str) -> Outcome:
 
 def _json(content: bytes) -> Json | None:
     try:
-        found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = foreign.decode(content)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

@@ -54,6 +54,15 @@ class MatrixConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """The names that this application service gives."""
         return Names(self.server_name, self.user_prefix, self.sender_localpart)
 
+    @property
+    def exclusive(self) -> tuple[str, ...]:
+        """What no second account may have: each would take the other's ghosts for its own."""
+        return (
+            f"user @{self.user_prefix}* of {self.server_name}",
+            f"user @{self.sender_localpart} of {self.server_name}",
+            f"id {self.id} at {self.homeserver.rstrip('/')}",
+        )
+
     def secret(self, field: str) -> str:
         """Return the token ``field``, read from its file if it has one; raises ``ValueError`` naming the field."""
         value: str = getattr(self, field)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from adapters.contract import Direct, Permanent, Reason, Store
 from adapters.matrix.client import Client, Rejected, path
 from adapters.matrix.locks import Locks
-from adapters.matrix.names import NETWORK, Names, is_user_id
+from adapters.matrix.names import Names, is_user_id
 from protocol.uri import Address
 
 _PREFIX = "direct/"
@@ -31,10 +31,9 @@ class Binding(Struct, frozen=True):
     order: int
     left: bool = False
 
-    @property
-    def direct(self) -> Direct:
-        """The conversation that happens in the room."""
-        return Direct(Address(NETWORK, self.user), Address(self.network, self.id))
+    def direct(self, own: str) -> Direct:
+        """The conversation that happens in the room; ``own`` is the network of the account's own people."""
+        return Direct(Address(own, self.user), Address(self.network, self.id))
 
 
 class Directs:
@@ -61,7 +60,7 @@ class Directs:
     def of(self, room_id: str) -> Direct | None:
         """The conversation that happens in a room; None if it is not a direct room of ours."""
         binding = self._rooms.get(room_id)
-        return None if binding is None else binding.direct
+        return None if binding is None else self._direct(binding)
 
     def known(self, direct: Direct) -> str | None:
         """The room of a conversation, if there is one already."""
@@ -89,11 +88,12 @@ class Directs:
     async def unbind(self, room_id: str, ghost: str) -> None:
         """Forget a room that its ghost is no longer in."""
         binding = self._rooms.get(room_id)
-        if binding is not None and self._names.ghost(binding.direct.peer) == ghost:
+        if binding is not None and self._names.ghost(self._direct(binding).peer) == ghost:
             await self._store.delete(_PREFIX + room_id)
             del self._rooms[room_id]
-            if self._active.get(binding.direct.key) == room_id:
-                del self._active[binding.direct.key]
+            key = self._direct(binding).key
+            if self._active.get(key) == room_id:
+                del self._active[key]
 
     async def present(self, room_id: str, user: str, *, here: bool) -> None:
         """Note that the person of a room has left it or come back."""
@@ -103,11 +103,15 @@ class Directs:
 
     # --- inside ---
 
+    def _direct(self, binding: Binding) -> Direct:
+        return binding.direct(self._names.network)
+
     def _remember(self, room_id: str, binding: Binding) -> None:
         self._rooms[room_id] = binding
-        current = self._rooms.get(self._active.get(binding.direct.key, ""))
+        key = self._direct(binding).key
+        current = self._rooms.get(self._active.get(key, ""))
         if current is None or current.order <= binding.order:
-            self._active[binding.direct.key] = room_id
+            self._active[key] = room_id
         self._order = max(self._order, binding.order)
 
     async def _write(self, room_id: str, binding: Binding) -> None:

@@ -17,6 +17,7 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from adapters.contract import Outcome, Store
+from adapters.kit import foreign
 from adapters.matrix.arrivals import Arrivals, Settled
 from adapters.matrix.client import Json
 
@@ -154,22 +155,26 @@ class Intake:
 
 
 async def _read(request: web.Request) -> Transaction:
-    """Read a body as long as a homeserver may send it, whatever the server's own limit is."""
+    """Read a body as long as a homeserver may send it, whatever the server's own limit is.
+
+    An event with more in it than a reader can bear loses that part and no other event anything: a transaction that is
+    refused comes again for ever, and nothing after it.
+    """
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > _MAX_BODY:
             raise ValueError("the transaction is too large")
     try:
-        return msgspec.json.decode(body, type=Transaction)
+        return msgspec.json.decode(foreign.tamed(body), type=Transaction)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise ValueError(f"not a transaction: {e}") from e
 
 
 def _event(raw: msgspec.Raw) -> Json:
     try:
-        event = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        event = foreign.decode(raw)
+    except ValueError as e:
         log.warning("an event that is not JSON was left out: %s", e)
         return {}
     return event if isinstance(event, dict) else {}

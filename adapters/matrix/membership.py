@@ -11,7 +11,7 @@ from adapters.matrix.client import Client, Json, Rejected, path
 from adapters.matrix.directs import Directs
 from adapters.matrix.ghosts import Ghosts
 from adapters.matrix.groups import Groups
-from adapters.matrix.names import NETWORK, Names
+from adapters.matrix.names import Names
 from adapters.matrix.people import People
 from protocol.uri import Address
 
@@ -90,7 +90,7 @@ class Membership:
 
     async def _follow(self, room_id: str, ghost: str, inviter: str) -> bool:
         peer = await self._ghosts.address(ghost)
-        if peer is None or peer.network == NETWORK:
+        if peer is None or peer.network == self._names.network:
             return False
         await self._ghosts.ensure(Profile(peer))
         await self._client.call("POST", path("join", room_id), {}, user=ghost)
@@ -101,5 +101,5 @@ class Membership:
         here = {event["state_key"] for event in answer["chunk"] if event["content"]["membership"] in {"join", "invite"}}
         if here != {ghost, inviter}:
             return False
-        await self._directs.bind(room_id, Direct(Address(NETWORK, inviter), peer))
+        await self._directs.bind(room_id, Direct(Address(self._names.network, inviter), peer))
         return True

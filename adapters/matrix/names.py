@@ -56,11 +56,13 @@ class Names(Struct, frozen=True):
     """The names that an application service may give on ``server``.
 
     ``prefix`` starts every ghost's localpart and every alias, ``bot`` is the localpart of the service's own user.
+    ``network`` is the network of this account's own people in addresses.
     """
 
     server: str
     prefix: str
     bot: str
+    network: str = NETWORK
 
     @property
     def bot_id(self) -> str:
@@ -112,7 +114,7 @@ class Names(Struct, frozen=True):
         network, _, id_ = uri.id.partition("~")
         if uri.kind is not Kind.USER or not network or not id_:
             return target
-        return MATRIX_TO + (id_ if network == NETWORK else self.ghost(Address(network, id_)))
+        return MATRIX_TO + (id_ if network == self.network else self.ghost(Address(network, id_)))
 
     def direct_alias(self, key: str) -> str:
         """The alias under which the direct room of the conversation ``key`` is found again."""

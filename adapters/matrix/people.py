@@ -18,8 +18,9 @@ _MOST: Final = 20_000
 class People:
     """Profiles by Matrix id, remembered; asked for once, then kept up to date by membership events."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, network: str = NETWORK) -> None:
         self._client = client
+        self._network = network
         self._known: dict[str, Profile] = {}
 
     async def profile(self, user_id: str) -> Profile:
@@ -33,13 +34,13 @@ class People:
 
     def remembered(self, user_id: str) -> Profile:
         """Return what is known of ``user_id`` without asking anybody."""
-        return self._known.get(user_id) or Profile(Address(NETWORK, user_id))
+        return self._known.get(user_id) or Profile(Address(self._network, user_id))
 
     def learn(self, user_id: str, content: Json) -> None:
         """Remember what a profile or the content of a membership event says of ``user_id``."""
         name, avatar = content.get("displayname"), content.get("avatar_url")
         profile = Profile(
-            Address(NETWORK, user_id),
+            Address(self._network, user_id),
             name if isinstance(name, str) else "",
             avatar if isinstance(avatar, str) else "",
         )

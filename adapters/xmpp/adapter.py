@@ -64,7 +64,8 @@ class Xmpp:
     async def open(self, account: Account[XmppConfig]) -> None:
         """Connect and sign in; see the contract."""
         self._config: XmppConfig = account.config
-        component = self._config.component
+        component, network = self._config.component, account.network or names.NETWORK
+        self._network = network
         self._link = Link(
             component,
             self._config.shared_secret(),
@@ -81,11 +82,11 @@ class Xmpp:
         self._services = Services(self._link, self._config)
         self._sent_log = SentLog(self._link, self._archive, account.store, account.now)
         self._files = Files(self._link, limit=self._config.max_file_bytes, hosts=self._config.media_hosts)
-        self._contacts = Contacts(self._link, account.store)
+        self._contacts = Contacts(self._link, account.store, network)
         recall, reactions = Recall(), Reactions(account.store)
         self._recall = recall
         self._rooms = {jid: self._room(jid, account) for jid in map(names.bare, account.groups)}
-        self._inbox = Inbox(self._link, self._config, self._rooms, reactions, recall)
+        self._inbox = Inbox(self._link, self._config, self._rooms, reactions, recall, network)
         self._outbox = Outbox(
             self._link,
             component,
@@ -95,6 +96,7 @@ class Xmpp:
             files=self._files,
             sent_log=self._sent_log,
             now=account.now,
+            network=network,
         )
         self._receiving = False
         self._found = asyncio.Event()
@@ -204,7 +206,7 @@ class Xmpp:
     def _take_iq(self, iq: Element) -> None:
         local, at, _ = iq.get("to", "").partition("/")[0].rpartition("@")
         try:
-            name = self._contacts.name(names.ghost_address(local)) if at else None
+            name = self._contacts.name(names.ghost_address(local, self._network)) if at else None
             answer = disco.answer(iq, name)
         except NameRefused as error:
             answer = bounces.write(iq, StanzaRefused("item-not-found", str(error), "cancel"))
@@ -248,7 +250,7 @@ class Xmpp:
         if not at:
             return
         try:
-            names.ghost_address(local)
+            names.ghost_address(local, self._network)
             user = names.bare(stanza.get("from", ""))
         except NameRefused as error:
             if stanza.get("type") == "subscribe":
@@ -304,7 +306,7 @@ class Xmpp:
             from_ = f"{place.ghost}/{disco.RESOURCE}"
             way = codec.Outgoing(id=id_, from_=from_, to=place.user)
         else:
-            from_ = f"{names.ghost_jid(who.address, self._config.component)}/{disco.RESOURCE}"
+            from_ = f"{names.ghost_jid(who.address, self._config.component, self._network)}/{disco.RESOURCE}"
             if not self._rooms[place.jid].nick_of(from_):
                 return None
             way = codec.Outgoing(id=id_, from_=from_, to=place.jid, type="groupchat")

@@ -75,6 +75,11 @@ class XmppConfig(Struct, forbid_unknown_fields=True, kw_only=True):
             raise SignedOut(f"secret_file: {path}: {error.strerror}") from error
 
     @property
+    def exclusive(self) -> tuple[str, ...]:
+        """What no second account may have: a server hands a component's stanzas to one connection only."""
+        return (f"component {self.component}",)
+
+    @property
     def domain(self) -> str:
         """The server's own domain."""
         return self.server or self.component.partition(".")[2]

@@ -51,11 +51,17 @@ class Inbox:
     """What one account hears."""
 
     def __init__(
-        self, link: Link, config: XmppConfig, rooms: Mapping[str, RoomSession], reactions: Reactions, recall: Recall
+        self,
+        link: Link,
+        config: XmppConfig,
+        rooms: Mapping[str, RoomSession],
+        reactions: Reactions,
+        recall: Recall,
+        network: str = names.NETWORK,
     ) -> None:
         self.positions: dict[str, str] = {}  # room to the archive id of the last message handed over
         self._link, self._config, self._rooms = link, config, rooms
-        self._reactions, self._recall = reactions, recall
+        self._reactions, self._recall, self._network = reactions, recall, network
         self._owed: list[Element] = []  # receipts and errors that wait for the stream to come back
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,7 +110,7 @@ class Inbox:
                 f"Write to a person, as in matrix~\\40romeo\\3aexample.org@{self._config.component}.",
                 "cancel",
             )
-        person, user = names.ghost_address(local), names.user_address(from_)
+        person, user = names.ghost_address(local, self._network), names.user_address(from_, self._network)
         place = Chat(user.id, f"{local}@{self._config.component}")
         id_ = codec.origin_id(stanza) or self._link.new_id()
         return Origin(

@@ -35,14 +35,17 @@ _ESCAPED = {
 }
 _UNESCAPED = {escape: char for char, escape in _ESCAPED.items()}
 _ESCAPE = re.compile("|".join(map(re.escape, _UNESCAPED)))
-_NETWORK = re.compile(r"[a-z0-9][a-z0-9-]*")
+_NETWORK = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z][a-z0-9_-]*)?")
 
 
-def ghost_jid(person: Address, component: str) -> str:
-    """Return the bare JID of a person of another network. Raises ``NameRefused`` when there can be none."""
+def ghost_jid(person: Address, component: str, own: str = NETWORK) -> str:
+    """Return the bare JID of a person of another network than ``own``. Raises ``NameRefused`` when there can be none.
+
+    ``own`` is the network of the account's own people; those of another XMPP account are strangers like all others.
+    """
     if not _NETWORK.fullmatch(person.network):
         raise NameRefused(f"{person.network!r} is not the name of a network")
-    if person.network == NETWORK:
+    if person.network == own:
         raise NameRefused("a person of this network has a JID already")
     if not person.id:
         raise NameRefused("an address without an id")
@@ -55,7 +58,7 @@ def ghost_jid(person: Address, component: str) -> str:
     return f"{local}@{component}"
 
 
-def ghost_address(local: str) -> Address:
+def ghost_address(local: str, own: str = NETWORK) -> Address:
     """Return who a local part under the component stands for. Raises ``NameRefused`` when it is nobody."""
     network, tilde, written = local.partition("~")
     if not tilde or not written:
@@ -63,7 +66,7 @@ def ghost_address(local: str) -> Address:
     try:
         id_ = unquote_to_bytes(_ESCAPE.sub(lambda found: _UNESCAPED[found[0]], written)).decode()
         person = Address(network, id_)
-        canonical = ghost_jid(person, "").removesuffix("@")
+        canonical = ghost_jid(person, "", own).removesuffix("@")
     except UnicodeDecodeError:
         raise NameRefused(f"{local!r} does not decode to Unicode") from None
     if canonical != local:
@@ -71,14 +74,14 @@ def ghost_address(local: str) -> Address:
     return person
 
 
-def user_address(jid: str) -> Address:
+def user_address(jid: str, own: str = NETWORK) -> Address:
     """Return the address of a person of the XMPP network: the JID's bare form. Raises ``NameRefused``."""
-    return Address(NETWORK, bare(jid))
+    return Address(own, bare(jid))
 
 
-def occupant_address(jid: str) -> Address:
+def occupant_address(jid: str, own: str = NETWORK) -> Address:
     """Return the address of an occupant whose own JID the room does not show. Raises ``NameRefused``."""
-    return Address(NETWORK, _prepared(jid))
+    return Address(own, _prepared(jid))
 
 
 def bare(jid: str) -> str:

@@ -60,8 +60,9 @@ class Outbox:
         files: Files,
         sent_log: SentLog,
         now: Callable[[], int],
+        network: str = names.NETWORK,
     ) -> None:
-        self._link, self._component = link, component
+        self._link, self._component, self._network = link, component, network
         self._rooms, self._reactions, self._recall = rooms, reactions, recall
         self._files, self._sent_log, self._now = files, sent_log, now
 
@@ -123,7 +124,7 @@ class Outbox:
         """Return a conversation as native ids know it. Raises ``Permanent`` if it cannot be one."""
         try:
             if isinstance(conversation, Direct):
-                return Chat(conversation.local.id, names.ghost_jid(conversation.peer, self._component))
+                return Chat(conversation.local.id, names.ghost_jid(conversation.peer, self._component, self._network))
             return self._rooms[conversation.id].place
         except NameRefused as error:
             raise Permanent(Reason.RECIPIENT_UNKNOWN, str(error)) from error
@@ -137,7 +138,7 @@ class Outbox:
         if isinstance(place, Chat):
             from_ = f"{place.ghost}/{disco.RESOURCE}"
             return codec.Outgoing(id=key, from_=from_, to=place.user, name=delivery.sender.name, at=late)
-        ghost = names.ghost_jid(delivery.sender.address, self._component)
+        ghost = names.ghost_jid(delivery.sender.address, self._component, self._network)
         from_ = f"{ghost}/{disco.RESOURCE}"
         session = self._rooms[place.jid]
         await session.seat(from_, delivery.sender.name or delivery.sender.address.id, delivery.sender.address.network)
@@ -222,7 +223,7 @@ class Outbox:
     def _bounced(self, error: StanzaError, delivery: Delivery, place: Place) -> Outcome:
         if isinstance(place, Room) and error.condition in {"not-acceptable", "conflict"}:
             # "You are not in this room": it, or we, forgot; the next attempt enters again.
-            ghost = names.ghost_jid(delivery.sender.address, self._component)
+            ghost = names.ghost_jid(delivery.sender.address, self._component, self._network)
             self._rooms[place.jid].unseat(f"{ghost}/{disco.RESOURCE}")
             return Retry(str(error), after=1.0)
         return bounces.outcome(error)

@@ -25,8 +25,8 @@ log = structlog.get_logger("adapters.xmpp.presence")
 class Contacts:
     """The names of people of other networks, and who subscribes to them."""
 
-    def __init__(self, link: Link, store: Store) -> None:
-        self._link, self._store = link, store
+    def __init__(self, link: Link, store: Store, network: str = names.NETWORK) -> None:
+        self._link, self._store, self._network = link, store, network
         self._names: dict[str, str] = {}
         self._subscriptions: set[tuple[str, str]] = set()
 
@@ -78,5 +78,5 @@ class Contacts:
             log.info("presence not answered", kind=kind)  # the server asks again when the stream is back
 
     def _show(self, ghost: str, user: str) -> None:
-        name = self.name(names.ghost_address(ghost.partition("@")[0]))
+        name = self.name(names.ghost_address(ghost.partition("@")[0], self._network))
         self._link.post(disco.presence(ghost, user, self._link.new_id(), name))

@@ -181,6 +181,7 @@ class Endpoint:
             store=LedgerStore(self.ledger),
             groups=tuple(room.conversation for room in self.settings.rooms),
             now=self._clock,
+            network=self.settings.address_network or self.settings.network,
         )
         attempt = 0
         while True:

@@ -34,9 +34,10 @@ class MediaLimits(Struct, frozen=True):
 class EndpointSettings(Struct, frozen=True, kw_only=True):
     """One endpoint.
 
-    ``name`` is its name in the configuration, ``domain`` the bridge's own, ``network`` the adapter's id, ``leg`` the
-    class that its leaves claim, ``namespaces`` the prefixes of the user URIs that it speaks for. ``parallel``
-    conversations are delivered side by side; ``stop_timeout`` is how many seconds a graceful stop may take.
+    ``name`` is its name in the configuration, ``domain`` the bridge's own, ``network`` the adapter's id,
+    ``address_network`` the network in its own people's addresses ('' if that is the same), ``leg`` the class that its
+    leaves claim, ``namespaces`` the prefixes of the user URIs that it speaks for. ``parallel`` conversations are
+    delivered side by side; ``stop_timeout`` is how many seconds a graceful stop may take.
 
     ``distrust`` says, for one start, that the ledger may be an older copy of itself, as after a restored backup: every
     room is re-keyed before anything is said in it. The endpoint finds that out by itself if it had heard anything from
@@ -46,6 +47,7 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     name: str
     domain: str
     network: str
+    address_network: str = ""
     leg: LegClass = LegClass.OPERATOR
     namespaces: tuple[str, ...] = ()
     rooms: tuple[PlumbedRoom, ...] = ()

@@ -16,6 +16,7 @@ from protocol import cbor, content
 from protocol import extensions as ext
 from protocol.content import Content, Disposition, ExternalPart, MultiPart, NullPart, Part, SinglePart
 from protocol.degrade import Planned
+from protocol.uri import base_network
 
 _EXCERPT = 160  # code points of a message's text that are kept for quoting
 
@@ -74,7 +75,7 @@ def post(
         **message.extensions,
         ext.SENDER_URI.key: sender,
         ext.ROOM_URI.key: room,
-        ext.ORIGIN_NETWORK.key: event.sender.address.network,
+        ext.ORIGIN_NETWORK.key: base_network(event.sender.address.network),
         ext.EXTERNAL_MESSAGE_ID.key: ext.external_id(event.native_id, sender),
     }
     if name:

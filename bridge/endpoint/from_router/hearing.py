@@ -25,6 +25,7 @@ from bridge.router.contract import Kind, Notification, Router, RouterUnavailable
 from protocol import content, mls, status
 from protocol.content import Content, SinglePart
 from protocol.errors import ProtocolError
+from protocol.uri import base_network
 
 CURSOR = "router-cursor"
 
@@ -174,8 +175,11 @@ class Hearing:
             raise Rejected("a content that says it belongs to another room")
         if names.sender != leaf.uri and not mls.speaks_for(leaf, names.sender):
             raise Rejected(f"{leaf.uri} does not speak for {names.sender}")
-        if names.sender != leaf.uri and names.network not in {"", self._directory.address(names.sender).network}:
+        if names.sender != leaf.uri and names.network not in {"", self._network_of(names.sender)}:
             raise Rejected(f"a content of {names.sender} that says it was first said on {names.network}")
+
+    def _network_of(self, user: str) -> str:
+        return base_network(self._directory.address(user).network)
 
     def _store(
         self,

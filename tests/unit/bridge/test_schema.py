@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,7 +19,17 @@ PAGE = Path(__file__).parents[3] / "specs" / "config.schema.json"
 
 def generated() -> str:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "rialto.toml"}
-    return json.dumps(schema | msgspec.json.schema(Config), indent=2) + "\n"
+    return json.dumps(_cleaned(schema | msgspec.json.schema(Config)), indent=2) + "\n"
+
+
+def _cleaned(schema: Any) -> Any:
+    """Write docstrings without their indentation, which Python 3.13 takes away and earlier ones leave."""
+    if isinstance(schema, dict):
+        return {
+            key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)
+            for key, value in schema.items()
+        }
+    return [_cleaned(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def test_the_schema_is_that_of_the_configuration() -> None:

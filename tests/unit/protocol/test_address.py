@@ -214,3 +214,9 @@ def test_a_refusal_quotes_no_more_than_it_must() -> None:
         with pytest.raises(UriError) as caught:
             rule("\x00" * 100_000)
         assert len(str(caught.value)) < 1000
+
+
+def test_every_account_of_a_network_spells_as_the_network_does() -> None:
+    assert address("xmpp.shop_2", "Juliet@XMPP.test") == Address("xmpp.shop_2", "juliet@xmpp.test")
+    with pytest.raises(UriError):
+        address("matrix.work", "romeo")

@@ -57,11 +57,24 @@ async def test_each_event_is_heard_and_a_broken_one_spoils_no_others(homeserver:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"events":7}', b'{"events":[\xff]}', b'{"events":[' + b"[" * 5_000 + b"]" * 5_000 + b"]}"]
+    "body", [b"", b"[]", b'{"events":7}', b'{"events":[\xff]}', b'{"events":[' + b"[" * 5_000 + b"]" * 4_999 + b"]}"]
 )
 async def test_what_is_no_transaction_is_refused(homeserver: Homeserver, body: bytes) -> None:
     assert await homeserver.push(body) == 400
     assert not homeserver.heard
+
+
+@pytest.mark.parametrize(
+    ("odd", "heard"),
+    [
+        (b'{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "a list of lists"),
+        (b'{"a":' + b'{"b":' * 5_000 + b"1" + b"}" * 5_000 + b"}", "an object of objects"),
+        (b'{"a":"\\ud83d"}', "half of a surrogate pair"),
+    ],
+)
+async def test_an_event_that_no_parser_bears_spoils_no_others(homeserver: Homeserver, odd: bytes, heard: str) -> None:
+    assert await homeserver.push(b'{"events":[{"type":"a"},' + odd + b',{"type":"b"}]}') == 200, heard
+    assert [event.get("type") for event in homeserver.heard] == ["a", None, "b"]
 
 
 async def test_a_wrong_token_is_refused(homeserver: Homeserver) -> None:

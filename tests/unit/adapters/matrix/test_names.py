@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.matrix.names import MAX_ID_OCTETS, Names, escape, is_user_id, unescape
-from protocol.uri import Address
+from protocol.uri import Address, user_uri
 
 NAMES = Names("hs.test", "rialto_", "rialto")
 
@@ -98,3 +98,14 @@ def test_whose_names_are_ours() -> None:
     assert NAMES.alias_localpart("#rialto_square:hs.test") == "rialto_square"
     assert NAMES.owns_alias(NAMES.direct_alias("a|b"))
     assert NAMES.direct_alias("a|b") != NAMES.direct_alias("a|c")
+
+
+def test_an_accounts_name_is_part_of_a_ghosts_and_its_own_people_are_no_ghosts() -> None:
+    names = Names("hs.test", "rialto_", "rialto", "matrix.work")
+    juliet = Address("xmpp.two", "juliet@xmpp.test")
+    assert names.ghost(juliet) == "@rialto_xmpp=2etwo_juliet=40xmpp.test:hs.test"
+    assert names.address(names.ghost(juliet)) == juliet
+    romeo = user_uri("bridge.example", Address("matrix.work", "@romeo:hs.test"))
+    assert names.mention(romeo) == "https://matrix.to/#/@romeo:hs.test"
+    elsewhere = user_uri("bridge.example", Address("matrix", "@romeo:home.test"))
+    assert names.mention(elsewhere) == "https://matrix.to/#/" + names.ghost(Address("matrix", "@romeo:home.test"))

@@ -84,3 +84,14 @@ def test_native_ids_of_a_room_tell_authors_apart(nick: str, id_: str) -> None:
     assert room.wire(room.by(nick, id_)) == id_
     assert room.is_by(room.by(nick, id_))
     assert room.by(nick, id_) != room.by(f"{nick}/", id_)
+
+
+def test_people_of_another_account_of_xmpp_are_strangers_like_all_others() -> None:
+    juliet = Address("xmpp", "juliet@xmpp.test")
+    assert ghost_jid(juliet, "two.test", "xmpp.two") == r"xmpp~juliet\40xmpp.test@two.test"
+    assert ghost_address(r"xmpp~juliet\40xmpp.test", "xmpp.two") == juliet
+    mine = Address("xmpp.two", "juliet@xmpp.test")
+    assert ghost_address(r"xmpp.two~juliet\40xmpp.test") == mine
+    with pytest.raises(NameRefused, match="has a JID already"):
+        ghost_jid(mine, "two.test", "xmpp.two")
+    assert user_address("Juliet@XMPP.test/balcony", "xmpp.two") == mine
