@@ -13,8 +13,10 @@ KEEP ?=
 TIME ?= 600
 MINUTES ?= 60
 OF ?=
+RELEASE ?= trixie
+GOALS ?= demo test
 
-.PHONY: help demo test setup lint unit servers kill bench fuzz mutation soak clean
+.PHONY: help demo test setup lint unit servers kill fresh bench fuzz mutation soak clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +60,9 @@ servers: setup ## scenarios against real Prosody and Synapse
 kill: setup ## kill -9 twenty times during 500 numbered messages each way
 	@echo "== the kill test"
 	$(PYTEST) tests/chaos
+
+fresh: ## both commands of the README on a bare Debian of its own, in a clean clone (RELEASE=bookworm or trixie; root only)
+	@bash tests/servers/fresh.sh $(RELEASE) $(GOALS)
 
 bench: setup ## figures, each as a ratio within one run
 	@for bench in tests/bench/bench_*.py; do
