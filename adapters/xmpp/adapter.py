@@ -86,7 +86,7 @@ class Xmpp:
         recall, reactions = Recall(), Reactions(account.store)
         self._recall = recall
         self._rooms = {jid: self._room(jid, account) for jid in map(names.bare, account.groups)}
-        self._inbox = Inbox(self._link, self._config, self._rooms, reactions, recall, network)
+        self._inbox = Inbox(self._link, self._config, self._rooms, reactions, recall, account.store, network)
         self._outbox = Outbox(
             self._link,
             component,
@@ -210,6 +210,9 @@ class Xmpp:
             answer = disco.answer(iq, name)
         except NameRefused as error:
             answer = bounces.write(iq, StanzaRefused("item-not-found", str(error), "cancel"))
+        except Exception:  # who asks is always answered (RFC 6120 §8.2.3)
+            log.exception("a defect: a question was refused", sender=iq.get("from"))
+            answer = bounces.write(iq, StanzaRefused("internal-server-error", "A defect of the bridge.", "cancel"))
         if answer is None:
             answer = bounces.write(iq, StanzaRefused("service-unavailable", "This is not offered here.", "cancel"))
         with contextlib.suppress(LinkLost):
@@ -225,8 +228,7 @@ class Xmpp:
 
     async def receive(self, cursor: Cursor | None) -> AsyncIterator[Event]:
         """Yield what people of this network say; the cursor is where each room's archive was left."""
-        if cursor:
-            self._inbox.positions.update(msgspec.json.decode(cursor, type=dict[str, str]))
+        await self._inbox.resume(msgspec.json.decode(cursor, type=dict[str, str]) if cursor else {})
         for jid, room in self._rooms.items():
             room.last = self._inbox.positions.get(jid)
         self._receiving = True
@@ -240,7 +242,10 @@ class Xmpp:
             if isinstance(stanza, Alias):
                 yield stanza
             elif stanza.tag == xml.PRESENCE:
-                await self._presence(stanza)
+                try:
+                    await self._presence(stanza)
+                except Exception:  # one stanza that we cannot bear must stop no other
+                    log.exception("a defect: a presence was passed over", sender=stanza.get("from"))
             else:
                 for event in await self._inbox.events(stanza):
                     yield event

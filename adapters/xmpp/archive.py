@@ -34,15 +34,17 @@ class Archive:
         self._results: dict[str, list[Archived]] = {}
 
     def take(self, stanza: Element) -> bool:
-        """Keep a message stanza if it is a result that somebody waits for, from the room that was asked."""
+        """Take a message stanza that is a result for which somebody waits, from the room itself that was asked.
+
+        Anybody may put such an element into a message: it is theirs, then, and what else it says is heard.
+        """
         result = stanza.find(xml.q(xml.MAM, "result"))
-        if result is None:
+        page = self._results.get(f"{stanza.get('from')} {result.get('queryid')}") if result is not None else None
+        if result is None or page is None:
             return False
-        room = (stanza.get("from") or "").partition("/")[0]
-        page = self._results.get(f"{room} {result.get('queryid')}")
         forwarded = result.find(xml.q(xml.FORWARD, "forwarded"))
         message = forwarded.find(xml.MESSAGE) if forwarded is not None else None
-        if page is not None and forwarded is not None and message is not None:
+        if forwarded is not None and message is not None:
             page.append(Archived(result.get("id", ""), codec.sent_at(forwarded), message))
         return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from mimetypes import MimeTypes
 from pathlib import PurePosixPath
 from typing import TypeAlias
@@ -80,8 +81,11 @@ class Nothing(Struct, frozen=True):
 Incoming: TypeAlias = Said | Reacted | Arrived | Composing | Bounced | Nothing
 
 
-def decode(stanza: Element, place: Place) -> Incoming:
-    """Return what a message stanza says in ``place``. Raises ``StanzaRefused`` when it cannot be carried."""
+def decode(stanza: Element, place: Place, author: str = "") -> Incoming:
+    """Return what a message stanza says in ``place``. Raises ``StanzaRefused`` when it cannot be carried.
+
+    ``author`` is what the room's occupants are told apart by ('' for the nickname).
+    """
     if stanza.get("type") == "error":
         return Bounced(stanza.get("id", ""), bounces.read(stanza))
     if (retract := stanza.find(xml.q(xml.RETRACT, "retract"))) is not None:
@@ -95,7 +99,7 @@ def decode(stanza: Element, place: Place) -> Incoming:
         )
     part = _part(stanza)
     if part is not None:
-        return _said(stanza, place, _referring(stanza, place, part))
+        return _said(stanza, place, _referring(stanza, place, part, author))
     return _signal(stanza, place)
 
 
@@ -246,11 +250,26 @@ def _range(element: Element, length: int) -> tuple[int, int]:
     return start, end
 
 
-def _referring(stanza: Element, place: Place, part: Part) -> Message:
+def words(stanza: Element) -> str:
+    """Return a short digest of what a stanza says, the same for each time that the same thing is sent again."""
+    digest = sha256()
+    for child in stanza:
+        if child.tag.rpartition("}")[0].removeprefix("{") not in _ON_THE_WAY:
+            for each in child.iter():
+                said = repr((each.tag, sorted(each.attrib.items()), each.text, each.tail))
+                digest.update(said.encode(errors="surrogatepass"))
+    return digest.hexdigest()[:16]
+
+
+_ON_THE_WAY = frozenset((xml.SID, xml.DELAY, xml.HINTS, xml.CHATSTATES, xml.NICK, xml.RECEIPTS, xml.MARKERS, xml.HEARD))
+"""Namespaces of what servers add and of what says nothing itself: it may differ when a message comes again."""
+
+
+def _referring(stanza: Element, place: Place, part: Part, author: str) -> Message:
     replaces = in_reply_to = None
     if (replace := stanza.find(xml.q(xml.CORRECT, "replace"))) is not None:
         # Corrections name the id that the author gave, also in a room; only the author's own messages can be meant.
-        own = names.resource(stanza.get("from", ""))
+        own = author or names.resource(stanza.get("from", ""))
         replaces = place.by(own, _id(replace)) if isinstance(place, Room) else place.native(_id(replace))
     if (reply := stanza.find(xml.q(xml.REPLY, "reply"))) is not None:
         in_reply_to = place.native(_id(reply))

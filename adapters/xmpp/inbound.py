@@ -20,6 +20,7 @@ from adapters.contract import (
     Profile,
     Receipt,
     Refused,
+    Store,
     TypingNotice,
 )
 from adapters.xmpp import bounces, codec, disco, names, xml
@@ -30,8 +31,11 @@ from adapters.xmpp.muc import RoomSession
 from adapters.xmpp.names import Chat, Place, Room
 from adapters.xmpp.reactions import Reactions
 from adapters.xmpp.recall import Recall
+from adapters.xmpp.speakers import speaker_of
+from protocol.content import NullPart
 
 MAX_OWED = 10_000
+_PASSED = "passed/"
 
 log = structlog.get_logger("adapters.xmpp.inbound")
 
@@ -57,11 +61,14 @@ class Inbox:
         rooms: Mapping[str, RoomSession],
         reactions: Reactions,
         recall: Recall,
+        store: Store,
         network: str = names.NETWORK,
     ) -> None:
         self.positions: dict[str, str] = {}  # room to the archive id of the last message handed over
         self._link, self._config, self._rooms = link, config, rooms
         self._reactions, self._recall, self._network = reactions, recall, network
+        self._store = store
+        self._passed: dict[str, tuple[str, str]] = {}  # room to the cursor's id and the id passed over behind it
         self._owed: list[Element] = []  # receipts and errors that wait for the stream to come back
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,17 +88,60 @@ class Inbox:
 
     async def events(self, stanza: Element) -> list[Event]:
         """Return what a message stanza says; what cannot be carried is answered with an error and says nothing."""
+        before = dict(self.positions)
         try:
             origin = self._origin(stanza)
             if origin is None:
                 return []
             self._check_size(stanza)
-            return await self._heard(stanza, codec.decode(stanza, origin.place), origin)
+            incoming = codec.decode(stanza, origin.place, _author(stanza))
+            await self._check_author(stanza, incoming, origin)
+            return await self._heard(stanza, incoming, origin)
         except NameRefused as error:
             self._refuse(stanza, StanzaRefused("item-not-found", str(error), "cancel"))
         except StanzaRefused as error:
             self._refuse(stanza, error)
+        except Exception:  # one stanza that we cannot bear must stop no other
+            log.exception("a defect: a stanza was passed over", sender=stanza.get("from"))
+            text = "This message brought out a defect of the bridge; it was not carried."
+            self._refuse(stanza, StanzaRefused("internal-server-error", text, "cancel"))
+        await self._pass_over(before)
         return []
+
+    async def _pass_over(self, before: Mapping[str, str]) -> None:
+        """Remember that a room was heard beyond a message of which the endpoint is told nothing.
+
+        The cursor comes with the next event only; without this, what was refused would come out of the archive, and be
+        refused, at each start.
+        """
+        for room, number in self.positions.items():
+            if before.get(room) != number:
+                since = self._passed.get(room, (before.get(room, ""),))[0]
+                self._passed[room] = (since, number)
+                await self._store.put(_PASSED + room, msgspec.json.encode((since, number)))
+
+    async def resume(self, positions: Mapping[str, str]) -> None:
+        """Go on after these archive ids, the cursor's, and after what was passed over behind them."""
+        self.positions.update(positions)
+        for key, value in await self._store.scan(_PASSED):
+            since, number = msgspec.json.decode(value, type=tuple[str, str])
+            if self.positions.get(key.removeprefix(_PASSED), "") == since:
+                self.positions[key.removeprefix(_PASSED)] = number
+
+    async def _check_author(self, stanza: Element, incoming: codec.Incoming, origin: Origin) -> None:
+        """Refuse a retraction in a room unless it is surely by who wrote the message; nicknames change hands.
+
+        A correction needs no such look: it names the message by its author, and one by another means none.
+        """
+        if not isinstance(incoming, codec.Said) or not isinstance(origin.place, Room):
+            return
+        message = incoming.message
+        if isinstance(message.part, NullPart) and message.replaces is not None:
+            number = origin.place.wire(message.replaces)
+            if not await self._rooms[origin.place.jid].wrote(speaker_of(stanza), number):
+                raise StanzaRefused(
+                    "forbidden", "Only who wrote a message may retract it, and that cannot be told of this one.", "auth"
+                )
 
     # --- where and who --------------------------------------------------------------------------------------------
 
@@ -112,18 +162,25 @@ class Inbox:
             )
         person, user = names.ghost_address(local, self._network), names.user_address(from_, self._network)
         place = Chat(user.id, f"{local}@{self._config.component}")
-        id_ = codec.origin_id(stanza) or self._link.new_id()
+        given = codec.origin_id(stanza)
+        id_ = given or self._link.new_id()
         return Origin(
-            place, Direct(user, person), Profile(user, xml.text_of(stanza, xml.NICK, "nick")), place.native(id_)
+            place,
+            Direct(user, person),
+            Profile(user, xml.text_of(stanza, xml.NICK, "nick")),
+            place.unique(id_, codec.words(stanza)),
+            (place.native(id_),) if given else (),
         )
 
     def _in_room(self, stanza: Element, room: RoomSession) -> Origin | None:
         from_ = stanza.get("from", "")
         nick = names.resource(from_)
         number, id_ = codec.archive_id(stanza, room.place), codec.origin_id(stanza)
-        known = room.real.get(nick) if room.open_jids else None
-        address = names.user_address(known) if known else names.occupant_address(from_)
-        by = room.place.by(nick, id_ or self._link.new_id())
+        speaker = speaker_of(stanza)
+        jid, own = speaker.jid, self._network
+        address = names.user_address(jid, own) if jid else names.occupant_address(from_, own)
+        # Without a key nobody can say later that this was theirs: then it has no name but the room's, or its own.
+        by = tuple(room.place.by(key, id_) for key in speaker.keys) if id_ else ()
         cursor = None
         if number:
             self.positions[room.place.jid] = number
@@ -132,8 +189,10 @@ class Inbox:
             room.place,
             Group(room.place.jid),
             Profile(address, nick),
-            room.place.native(number) if number else by,
-            (by,) if number and id_ else (),
+            room.place.native(number)
+            if number
+            else room.place.by(_author(stanza), id_ or self._link.new_id(), codec.words(stanza)),
+            by,
             cursor,
         )
 
@@ -187,7 +246,7 @@ class Inbox:
         )
 
     async def _reacted(self, stanza: Element, reacted: codec.Reacted, origin: Origin) -> list[Event]:
-        who = str(origin.sender.address)
+        who = speaker_of(stanza).key or str(origin.sender.address)
         messages, held = await self._reactions.changes(who, reacted.target, reacted.emoji, origin.native_id)
         self._recall.note_client(origin.native_id, stanza.get("from", ""))
         left = len(messages)
@@ -255,6 +314,11 @@ class Inbox:
         """Wait for what is still being stored."""
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+
+def _author(stanza: Element) -> str:
+    """Return what a room's occupants are told apart by: for one who cannot be told, what is nobody's."""
+    return speaker_of(stanza).key or f"unknown {names.resource(stanza.get('from', ''))}"
 
 
 def _says_something(stanza: Element) -> bool:

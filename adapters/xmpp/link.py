@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from random import SystemRandom
-from uuid import uuid4
+from secrets import token_urlsafe
 from xml.etree.ElementTree import Element
 
 import structlog
@@ -25,7 +25,7 @@ from slixmpp.xmlstream import StanzaBase
 from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 from adapters.contract import Retry, SignedOut
-from adapters.xmpp import bounces, xml
+from adapters.xmpp import answering, bounces, xml
 from adapters.xmpp.errors import LinkLost
 
 CONNECT_SECONDS = 15.0
@@ -39,11 +39,19 @@ log = structlog.get_logger("adapters.xmpp.link")
 _random = SystemRandom()
 
 
+class _Asked(Struct, eq=False):
+    """An iq that somebody waits to have answered, by the JID that was asked."""
+
+    to: str
+    answer: asyncio.Future[Element]
+
+
 class _Pending(Struct, eq=False):
-    """A stanza that somebody waits to have confirmed."""
+    """A stanza that somebody waits to have confirmed; ``room``: it goes to a whole room."""
 
     key: str
     to: str
+    room: bool
     text: str
     journalled: bool
     done: asyncio.Future[None]
@@ -84,8 +92,7 @@ class Link:
         self._lost = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        self._prefix, self._count = uuid4().hex[:8], 0
-        self._answers: dict[str, asyncio.Future[Element]] = {}
+        self._answers: dict[str, _Asked] = {}
         self._waiting: list[_Pending] = []
         self._batch: dict[str, _Pending] = {}
         self._pong = ""
@@ -203,8 +210,8 @@ class Link:
     def _down(self) -> None:
         was_up, self.since = self.connected, None
         for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(LinkLost(written=True))
+            if not answer.answer.done():
+                answer.answer.set_exception(LinkLost(written=True))
         self._answers.clear()
         written, unwritten = list(self._batch.values()), self._waiting
         self._batch, self._waiting = {}, []
@@ -219,20 +226,22 @@ class Link:
     # --- out ------------------------------------------------------------------------------------------------------
 
     def new_id(self) -> str:
-        """Return an id for an iq or a presence: unique in the life of this link."""
-        self._count += 1
-        return f"{self._prefix}-{self._count}"
+        """Return an id for a stanza that nobody can guess: whoever sees one knows no other."""
+        return token_urlsafe(15)
 
     def post(self, stanza: Element) -> None:
         """Write a stanza that nobody waits for. Raises ``LinkLost`` when the stream is down."""
         self._write(xml.serialise(stanza))
 
     async def request(self, iq: Element) -> Element:
-        """Send an iq and return its result. Raises ``StanzaError``, or ``LinkLost`` also when no answer comes."""
+        """Send an iq and return its result, if it comes from whom it was sent to (RFC 6120 §8.1.2.1).
+
+        Raises ``StanzaError``, or ``LinkLost`` also when no answer comes.
+        """
         id_ = self.new_id()
         iq.set("id", id_)
         answer: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
-        self._answers[id_] = answer
+        self._answers[id_] = _Asked(iq.get("to", ""), answer)
         try:
             self.post(iq)
             result = await asyncio.wait_for(answer, ANSWER_SECONDS)
@@ -253,7 +262,8 @@ class Link:
             raise LinkLost
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         key = stanza.get("id", "")
-        self._waiting.append(_Pending(key, stanza.get("to", ""), xml.serialise(stanza), journalled, done))
+        to, room = stanza.get("to", ""), stanza.get("type") == "groupchat"
+        self._waiting.append(_Pending(key, to, room, xml.serialise(stanza), journalled, done))
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
@@ -355,13 +365,22 @@ class Link:
             if id_ == self._pong and element.get("from") == self.jid:
                 self._confirmed()
                 return True
-            answer = self._answers.get(id_) if kind in {"result", "error"} else None
-            if answer is not None and not answer.done():
-                answer.set_result(element)
+            if kind in {"result", "error"}:
+                self._answered(element)
             return kind in {"result", "error"}
         pending = self._batch.get(id_) if kind == "error" and element.tag == xml.MESSAGE else None
-        if pending is None or not (element.get("from") or "").startswith(pending.to.partition("/")[0]):
+        if pending is None or not answering.may_bounce(element.get("from", ""), pending.to, room=pending.room):
             return False
         if not pending.done.done():
             pending.done.set_exception(bounces.read(element))
         return True
+
+    def _answered(self, element: Element) -> None:
+        asked = self._answers.get(element.get("id", ""))
+        if asked is None or asked.answer.done():
+            return
+        if not answering.same(element.get("from") or self.jid, asked.to):
+            # An id alone proves nothing: this may be anybody who would like to answer in another's name.
+            log.warning("an answer from somebody who was not asked", sender=element.get("from"), asked=asked.to)
+            return
+        asked.answer.set_result(element)

@@ -60,7 +60,6 @@ class Files:
             spool.seek(0)
             put, headers, get = await self._slot(part.filename or uuid4().hex, size, part.content_type)
             await self._put(put, headers, spool, size, part.content_type)
-        self._guard.allow(get)
         return get
 
     async def _slot(self, filename: str, size: int, media_type: str) -> tuple[str, dict[str, str], str]:
@@ -77,22 +76,26 @@ class Files:
             raise _refused_slot(error) from error
         put = answer.find(f"{{{xml.UPLOAD}}}slot/{{{xml.UPLOAD}}}put")
         get = answer.find(f"{{{xml.UPLOAD}}}slot/{{{xml.UPLOAD}}}get")
-        if put is None or get is None:
+        if put is None or get is None or not all(map(_is_web, (put.get("url", ""), get.get("url", "")))):
             raise Retry("the upload service gave no slot")
         headers = {h.get("name", ""): (h.text or "").replace("\n", "").replace("\r", "") for h in put}
         allowed = {name: value for name, value in headers.items() if name.lower() in _HEADERS}
         return put.get("url", ""), allowed, get.get("url", "")
 
     async def _put(self, url: str, headers: dict[str, str], spool: IO[bytes], size: int, media_type: str) -> None:
-        self._guard.allow(url)  # the server's own word; it may well be a private address
+        """Put the file where the service that was asked says, be it a private address: for this one request only.
+
+        Nothing that is written here opens that address to links in messages.
+        """
         sent = {**headers, "Content-Type": media_type, "Content-Length": str(size)}
+        session = aiohttp.ClientSession(timeout=TIMEOUT)
         try:
-            async with self._web().put(url, data=_read(spool), headers=sent) as answer:
+            async with session, session.put(url, data=_read(spool), headers=sent, allow_redirects=False) as answer:
                 if answer.status >= 500:
                     raise Retry(f"the upload service answered {answer.status}")
                 if answer.status >= 300:
                     raise Permanent(Reason.MEDIA_REFUSED, f"the upload service answered {answer.status}")
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Retry(f"the upload failed: {type(error).__name__}") from error
 
     # --- theirs ---------------------------------------------------------------------------------------------------
@@ -113,8 +116,10 @@ class Files:
                     if size > self.limit:
                         raise Permanent(Reason.MEDIA_TOO_LARGE, f"a file of more than {self.limit} octets")
                     yield chunk
-        except (aiohttp.InvalidURL, _PrivateAddress) as error:
+        except _PrivateAddress as error:
             raise Permanent(Reason.MEDIA_UNREACHABLE, str(error)) from error
+        except ValueError as error:  # no URL at all, or a name of a host that is none (IDNA)
+            raise Permanent(Reason.MEDIA_UNREACHABLE, f"not the address of a file: {error}"[:300]) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             if isinstance(error.__cause__, _PrivateAddress):
                 raise Permanent(Reason.MEDIA_UNREACHABLE, str(error.__cause__)) from error
@@ -136,12 +141,8 @@ class _Guard(AbstractResolver):
     """Names to addresses, but never to private ones: a link in a message must not reach into our own network."""
 
     def __init__(self, hosts: Collection[str]) -> None:
-        self._allowed = set(hosts)
+        self._allowed = frozenset(hosts)
         self._resolver: ThreadedResolver | None = None
-
-    def allow(self, url: str) -> None:
-        """Trust the host of a URL that our own server gave."""
-        self._allowed.add(urlsplit(url).hostname or "")
 
     def permits(self, url: str) -> bool:
         """Say whether the host of a URL, if it is written as an address, may be asked."""
@@ -166,6 +167,14 @@ class _Guard(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+def _is_web(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        return False
+    return split.scheme in {"http", "https"} and bool(split.hostname)
 
 
 def _refused_slot(error: StanzaError) -> Retry | Permanent:

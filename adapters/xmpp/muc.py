@@ -18,12 +18,12 @@ import structlog
 from adapters.contract import Store
 from adapters.xmpp import bounces, codec, disco, names, xml
 from adapters.xmpp.archive import Archive
-from adapters.xmpp.errors import LinkLost, NameRefused, StanzaError, StanzaRefused
+from adapters.xmpp.errors import LinkLost, StanzaError, StanzaRefused
 from adapters.xmpp.link import Link
+from adapters.xmpp.speakers import Speaker, Speakers, mark, note, speaker_of
 
 ENTER_SECONDS = 20.0
 AGAIN_SECONDS = 5.0
-REMEMBERED = 5_000
 MAX_NICK = 80
 
 log = structlog.get_logger("adapters.xmpp.muc")
@@ -46,8 +46,7 @@ class RoomSession:
         self.place = names.Room(jid)
         self.nick = nick
         self.listener = f"{link.jid}/{disco.RESOURCE}"
-        self.open_jids = False
-        self.real: dict[str, str] = {}  # nickname to bare JID, where the room shows it
+        self.speakers = Speakers()
         self.last: str | None = None  # archive id of the last message heard; '' the beginning, None unknown
         self._link, self._archive, self._store = link, archive, store
         self._heard, self._alias = heard, alias
@@ -80,8 +79,12 @@ class RoomSession:
                 log.warning("not in the room", room=self.place.jid, reason=str(error), seconds=pause)
             except TimeoutError:
                 log.warning("not in the room", room=self.place.jid, reason="it does not answer", seconds=pause)
-            except LinkLost:
-                return
+            except LinkLost as error:
+                if not self._link.connected:
+                    return
+                log.warning("not in the room", room=self.place.jid, reason=str(error), seconds=pause)
+            except Exception:  # a defect in one room must not leave it for good
+                log.exception("not in the room", room=self.place.jid, seconds=pause)
             self._entered.clear()
             await asyncio.sleep(pause)
             pause = min(pause * 2, 300)
@@ -99,6 +102,7 @@ class RoomSession:
         self._held = []
         self._out.clear()
         self._seats.pop(self.listener, None)
+        self.speakers.enter(numbered=xml.OCCUPANT in await self._features())
         await self._sit(self.listener, self.nick)
         await self._catch_up()
         held, self._held = self._held or [], None
@@ -106,6 +110,17 @@ class RoomSession:
             self._hear(stanza)
         self._entered.set()
         log.info("entered", room=self.place.jid)
+
+    async def _features(self) -> set[str]:
+        """Return what the room offers (XEP-0045 §6.4). Raises ``LinkLost``."""
+        iq = xml.stanza(xml.IQ, type="get", from_=self.listener, to=self.place.jid)
+        xml.child(iq, xml.DISCO_INFO, "query")
+        try:
+            info = await self._link.request(iq)
+        except StanzaError:
+            return set()
+        features = info.iterfind(f"{{{xml.DISCO_INFO}}}query/{{{xml.DISCO_INFO}}}feature")
+        return {each.get("var", "") for each in features}
 
     async def _still_in(self, seconds: float) -> None:
         """Ask ourselves through the room (XEP-0410) and return when we are no longer in it."""
@@ -173,11 +188,7 @@ class RoomSession:
         if "110" in codes:
             self._own_presence(us, nick, kind, codes)
         if us == self.listener:
-            item = stanza.find(f"{{{xml.MUC_USER}}}x/{{{xml.MUC_USER}}}item")
-            self.real.pop(nick, None)
-            if kind != "unavailable" and item is not None:
-                with suppress(NameRefused):  # the room hides who it is, or what it says is nobody
-                    self.real[nick] = names.bare(item.get("jid", ""))
+            self.speakers.presence(stanza)
 
     def _own_presence(self, us: str, nick: str, kind: str | None, codes: set[str | None]) -> None:
         joining = self._joining.get(us)
@@ -189,7 +200,7 @@ class RoomSession:
             return
         self._seats[us] = nick
         if us == self.listener:
-            self.open_jids = "100" in codes
+            self.speakers.open_jids = "100" in codes
         if joining is not None and not joining.done():
             joining.set_result(nick)
 
@@ -197,6 +208,7 @@ class RoomSession:
 
     def message(self, stanza: Element) -> None:
         """Take a message of the room that came to the listener."""
+        mark(stanza, self.speakers.speaking(stanza))
         if self._held is not None and not self._is_ours(stanza):
             self._held.append(stanza)
         else:
@@ -241,12 +253,34 @@ class RoomSession:
             xml.child(stanza, xml.SID, "stanza-id", by=self.place.jid, id=each.id)
             if each.at is not None and stanza.find(xml.q(xml.DELAY, "delay")) is None:
                 xml.child(stanza, xml.DELAY, "delay", stamp=codec.stamp(each.at))
+            mark(stanza, self.speakers.archived(stanza))
             self._hear(stanza)
             count += 1
         if count:
             log.info("caught up", room=self.place.jid, messages=count)
 
+    async def wrote(self, speaker: Speaker, number: str) -> bool:
+        """Say whether ``speaker`` has surely written the message ``number``."""
+        author = self.speakers.author(number)
+        if author is None and number:
+            with suppress(StanzaError, LinkLost):
+                archived = await self._archive.one(self.place.jid, self.listener, number)
+                author = self.speakers.archived(archived.stanza) if archived is not None else None
+        return author is not None and speaker.is_surely(author)
+
+    # --- what -----------------------------------------------------------------------------------------------------
+
     def _hear(self, stanza: Element) -> None:
+        """Take note of a message, ours or theirs; one that brings out a defect is passed over."""
+        try:
+            self._heard_now(stanza)
+        except Exception:
+            log.exception("a defect: a message of the room was left out", room=self.place.jid)
+
+    def _heard_now(self, stanza: Element) -> None:
+        if stanza.get("from", "").partition("/")[0] != self.place.jid:
+            log.warning("a message of somebody else in the room's archive was left out", room=self.place.jid)
+            return
         try:
             number = codec.archive_id(stanza, self.place)
         except StanzaRefused as refused:
@@ -256,7 +290,8 @@ class RoomSession:
         if number:
             if number in self._senders:
                 return  # heard already: it stood in the archive and came live as well
-            _note(self._senders, number, nick)
+            note(self._senders, number, nick)
+            self.speakers.wrote(number, speaker_of(stanza))
         if self._is_ours(stanza):
             self._reflected(stanza, number, nick)
         elif nick and stanza.get("type") == "groupchat":
@@ -278,8 +313,8 @@ class RoomSession:
         key = self._key(stanza)
         if not number or not key:
             return
-        _note(self._numbers, key, number)
-        _note(self._origins, number, key)
+        note(self._numbers, key, number)
+        note(self._origins, number, key)
         if key not in self._expected:
             self._alias(self.place.by(nick, key), self.place.native(number))
 
@@ -334,9 +369,3 @@ class RoomSession:
 def nickname(name: str) -> str:
     """Return a name as it may stand in a room: one line, no control characters, not too long."""
     return " ".join("".join(c if c.isprintable() else " " for c in name).split())[:MAX_NICK].strip()
-
-
-def _note(memory: OrderedDict[str, str], key: str, value: str) -> None:
-    memory[key] = value
-    if len(memory) > REMEMBERED:
-        memory.popitem(last=False)

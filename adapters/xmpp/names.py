@@ -113,14 +113,18 @@ class Chat(Struct, frozen=True):
         return f"{self.user}/{self.ghost.partition('@')[0]}/"
 
     def native(self, stanza_id: str) -> str:
-        """Return the native id of the message with this id on the wire."""
-        return self.prefix + stanza_id
+        """Return the native id by which others name the message with this id on the wire: the last one that had it."""
+        return self.prefix + _id_written(stanza_id)
+
+    def unique(self, stanza_id: str, words: str) -> str:
+        """Return the native id of one received message, which no other has: see ``_id_written``."""
+        return self.prefix + _id_written(stanza_id, words)
 
     def wire(self, native_id: str) -> str:
         """Return the id on the wire. Raises ``NameRefused`` for a message of another conversation."""
         if not native_id.startswith(self.prefix):
             raise NameRefused("that message is not of this conversation")
-        return native_id.removeprefix(self.prefix)
+        return _id_read(native_id.removeprefix(self.prefix))
 
 
 class Room(Struct, frozen=True):
@@ -135,9 +139,12 @@ class Room(Struct, frozen=True):
         """Return the native id of the message that the room calls ``archive_id``."""
         return f"{self.jid}/{archive_id}"
 
-    def by(self, nick: str, stanza_id: str) -> str:
-        """Return the native id of the message that the occupant ``nick`` calls ``stanza_id``."""
-        return f"{self.jid}//{quote(nick, safe='')}/{stanza_id}"
+    def by(self, author: str, stanza_id: str, words: str = "") -> str:
+        """Return the native id of the message that the occupant ``author`` calls ``stanza_id``.
+
+        ``author`` is a nickname, or better what does not change hands; with ``words`` no other message has the id.
+        """
+        return f"{self.jid}//{quote(author, safe='')}/{_id_written(stanza_id, words)}"
 
     def is_by(self, native_id: str) -> bool:
         """Say whether a native id is of the second form: an author's, not the room's."""
@@ -148,10 +155,29 @@ class Room(Struct, frozen=True):
         if not native_id.startswith(f"{self.jid}/"):
             raise NameRefused("that message is not of this room")
         id_ = native_id[len(self.jid) + 1 :]
-        return id_[1:].partition("/")[2] if id_.startswith("/") else id_
+        return _id_read(id_[1:].partition("/")[2]) if id_.startswith("/") else id_
 
 
 Place: TypeAlias = Chat | Room
+
+
+def _id_written(stanza_id: str, words: str = "") -> str:
+    """Write a stanza id into a native id; with ``words``, a digest of what was said, as one that is unique for ever.
+
+    RFC 6120 §8.1.3 has ids unique within one stream only, and clients that count start again at 1: only what says the
+    same under the same id is the same message. ``=digest=id`` is the unique form; an id that begins with an equals sign
+    gets two more in front.
+    """
+    if words:
+        return f"={words}={stanza_id}"
+    return f"=={stanza_id}" if stanza_id.startswith("=") else stanza_id
+
+
+def _id_read(written: str) -> str:
+    if not written.startswith("="):
+        return written
+    digest, _, stanza_id = written[1:].partition("=")
+    return stanza_id if digest else written[2:]
 
 
 def _prepared(jid: str) -> str:

@@ -30,6 +30,7 @@ MUC: Final = "http://jabber.org/protocol/muc"  # 0045
 MUC_OWNER: Final = "http://jabber.org/protocol/muc#owner"
 MUC_USER: Final = "http://jabber.org/protocol/muc#user"
 NICK: Final = "http://jabber.org/protocol/nick"  # 0172
+OCCUPANT: Final = "urn:xmpp:occupant-id:0"  # 0421
 OMEMO: Final = ("eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2")  # 0384
 OOB: Final = "jabber:x:oob"  # 0066
 PING: Final = "urn:xmpp:ping"  # 0199
@@ -45,6 +46,9 @@ VCARD4: Final = "urn:ietf:params:xml:ns:vcard-4.0"  # 0292
 VCARD_TEMP: Final = "vcard-temp"  # 0054
 SENT: Final = "urn:rialto:sent:0"
 """Marks what the bridge itself says in a room, so that it knows its own words in the archive."""
+
+HEARD: Final = "urn:rialto:heard:0"
+"""Stands in a room's message once it was heard: who said it, as far as the room told it then."""
 
 MESSAGE: Final = f"{{{CLIENT}}}message"
 PRESENCE: Final = f"{{{CLIENT}}}presence"

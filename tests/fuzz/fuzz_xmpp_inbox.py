@@ -50,7 +50,7 @@ async def _given(stanza: ET.Element) -> None:
     room = RoomSession(
         ROOM, "Rialto", link=LINK, archive=archive, store=store, heard=heard.append, alias=lambda *_: None
     )
-    inbox = Inbox(LINK, CONFIG, {ROOM: room}, Reactions(store), Recall())
+    inbox = Inbox(LINK, CONFIG, {ROOM: room}, Reactions(store), Recall(), store)
     if stanza.tag == xml.PRESENCE:
         room.presence(stanza)
     elif stanza.tag == xml.IQ:

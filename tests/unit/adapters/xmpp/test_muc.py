@@ -86,7 +86,7 @@ def test_an_occupant_whose_jid_is_nobody_has_none() -> None:
         ("juliet@xmpp.test/b", "juliet@xmpp.test"),
     ):
         room.presence(ET.fromstring(f"{shown}<item jid='{jid}'/></x></presence>"))
-        assert room.real.get("Juliet") == known
+        assert room.speakers.real.get("Juliet") == known
 
 
 def test_a_message_that_the_room_gave_an_absurd_id_is_left_out() -> None:
