@@ -137,6 +137,7 @@ class Endpoint:
         self.rooms = Rooms(
             settings, directory, ledger, router, self.keys, self.outbox, clock=clock, random=random, fatal=fatal
         )
+        self.outbox.unopened = self.rooms.establish
         self.attachments = Attachments(settings, adapter, router, clock=clock, random=random)
         self.pace = Pace()
         aliases, in_flight = EarlyAliases(), InFlight()

@@ -8,15 +8,17 @@ must be durable is handed to the caller as small records.
 from __future__ import annotations
 
 from protocol.mls.authority import Authority, Suspect
-from protocol.mls.errors import MlsError, UngrantedError
+from protocol.mls.errors import MlsError, OwnMessageError, UngrantedError
 from protocol.mls.extensions import Component, Extension, ExtensionType, RequiredCapabilities
 from protocol.mls.group import ExternalJoin, Group
 from protocol.mls.identity import Identity, KeyPackageBundle
+from protocol.mls.joining import welcomed
 from protocol.mls.members import Member, speaks_for
 from protocol.mls.messages import ContentType, Peeked, Sender, SenderType, WireFormat, peek
 from protocol.mls.outside import external_proposal, join_proposal
 from protocol.mls.public_group import AddedMember, PublicChange, PublicGroup
 from protocol.mls.receiving import Application, Processed
+from protocol.mls.session import Session
 from protocol.mls.staged import Staged
 from protocol.mls.state import Retention, Standing
 from protocol.mls.successor import Successor, branch, follow_again, follow_branch, start_again
@@ -36,6 +38,7 @@ __all__ = [
     "KeyPackageBundle",
     "Member",
     "MlsError",
+    "OwnMessageError",
     "Peeked",
     "Processed",
     "PublicChange",
@@ -45,6 +48,7 @@ __all__ = [
     "Retention",
     "Sender",
     "SenderType",
+    "Session",
     "Staged",
     "Standing",
     "Successor",
@@ -59,4 +63,5 @@ __all__ = [
     "peek",
     "speaks_for",
     "start_again",
+    "welcomed",
 ]

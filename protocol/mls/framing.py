@@ -125,19 +125,17 @@ class Epoch:
         random: Random,
         authenticated_data: bytes,
         *,
-        block: int,
         padding: int,
     ) -> bytes:
         """Sign and encrypt application data: an encoded MLSMessage.
 
-        ``block`` is how many generations to reserve when that is needed; ``padding`` rounds the plaintext up to a
-        multiple of so many octets, unless it is 0.
+        ``padding`` rounds the plaintext up to a multiple of so many octets, unless it is 0.
         """
         aad, body = vec(authenticated_data), vec(data)
         sender = b"\x01" + u32(self.own)
         tbs = b"".join((self._tbs_head, sender, aad, b"\x01", body, self._tbs_tail))
         signature = self.suite.sign(key, _LABEL, tbs)
-        return self._seal(ContentType.APPLICATION, aad, body + vec(signature), random, block, padding)
+        return self._seal(ContentType.APPLICATION, aad, body + vec(signature), random, padding)
 
     def seal_handshake(self, message: Authenticated, random: Random) -> bytes:
         """Encrypt a signed proposal or commit: an encoded MLSMessage."""
@@ -146,14 +144,14 @@ class Epoch:
         aad = vec(content.authenticated_data)
         head = len(self._head) + len(content.sender.encode()) + len(aad) + 1
         plaintext = content.encoded[head:] + message.auth()
-        return self._seal(kind, aad, plaintext, random, 1, 0)
+        return self._seal(kind, aad, plaintext, random, 0)
 
-    def _seal(self, kind: ContentType, aad: bytes, plaintext: bytes, random: Random, block: int, padding: int) -> bytes:
+    def _seal(self, kind: ContentType, aad: bytes, plaintext: bytes, random: Random, padding: int) -> bytes:
         suite = self.suite
         if padding:
             plaintext += bytes(-len(plaintext) % padding)
         ratchet = APPLICATION if kind == ContentType.APPLICATION else HANDSHAKE
-        generation, key, nonce = self.tree.next_key(self.own, ratchet, block)
+        generation, key, nonce = self.tree.next_key(ratchet)
         guard = random(4)
         head = self._head + u8(kind)
         ciphertext = suite.seal(key, _guarded(nonce, guard), plaintext, head + aad)

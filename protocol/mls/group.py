@@ -32,7 +32,7 @@ from protocol.mls.extensions import (
     find,
 )
 from protocol.mls.framing import sign, to_public
-from protocol.mls.identity import Identity, KeyPackageBundle
+from protocol.mls.identity import Identity, KeyPackageBundle, is_last_resort
 from protocol.mls.leaf import LeafSource, Lifetime
 from protocol.mls.members import Member, members_of
 from protocol.mls.messages import (
@@ -49,6 +49,8 @@ from protocol.mls.plan import Intent, plan_commit, plan_external
 from protocol.mls.proposals import Commit, Proposal, PskId, PskUsage, ReInit, Update
 from protocol.mls.psk import GivenPsks, Psks, gather
 from protocol.mls.receiving import Application, Processed, Receiver, describe, open_application
+from protocol.mls.secret_tree import APPLICATION
+from protocol.mls.session import Session
 from protocol.mls.staged import Staged
 from protocol.mls.state import Retention, Standing, State, enter, first_state, load
 from protocol.mls.suites import Random
@@ -84,6 +86,7 @@ class Group:
         self.origin = origin
         self._state = state
         self._keep = keep
+        self._drawer = object()
 
     # Coming into being
 
@@ -122,7 +125,7 @@ class Group:
         run = schedule.from_epoch(suite, random(suite.hash_size))
         tag = suite.mac(run.secrets.confirmation, b"")
         view = View(group_context, tree, schedule.interim_hash(suite, b"", tag))
-        state = first_state(view, run.secrets, run.encryption, 0, {0: private})
+        state = first_state(view, run.secrets, run.encryption, 0, {0: private}, sending=True)
         return cls(identity, state, keep, authority=authority)
 
     @classmethod
@@ -136,7 +139,7 @@ class Group:
         tree: bytes | None = None,
         continues: PskUsage | None = None,
         authority: Authority | None = None,
-        distrust: Random | None = None,
+        fresh: bool = False,
         keep: Retention = Retention(),  # noqa: B008 - immutable
         now: int | None,
     ) -> Group:
@@ -146,17 +149,21 @@ class Group:
         ``protocol.mls.successor``, for Welcomes of groups that continue another. Our own key package must still be
         valid at ``now`` (unix seconds; None leaves that unjudged). Forget the bundle afterwards, unless it is a
         last resort. Raises ``UngrantedError`` if the ``authority`` does not vouch for every member; the group asks it
-        from now on. Pass ``distrust`` as in ``restore`` if this Welcome may have been used before, as after a
-        restored backup or with a last resort.
+        from now on.
+
+        A group joined so may send only after a commit of ours, since the Welcome may have been used before: by a ledger
+        that is lost, or by the router's handing it out twice. ``fresh`` says that it was not: its key package was drawn
+        by this session and used by no Welcome so far. A last resort is never fresh.
         """
         joined = joining.join(identity, welcome, bundles, gather(psks), tree, continues, authority)
         lifetime = joined.bundle.package.leaf.content.lifetime
         if now is not None and lifetime is not None:
             lifetime.check(now)
         run = joined.schedule
-        state = first_state(joined.view, run.secrets, run.encryption, joined.own_leaf, joined.private)
-        group = cls(identity, state, keep, joined.bundle.ref, joined.origin, authority)
-        return group if distrust is None else group._distrusted(distrust)
+        sending = fresh and not is_last_resort(joined.bundle.package)
+        own = joined.own_leaf
+        state = first_state(joined.view, run.secrets, run.encryption, own, joined.private, sending=sending)
+        return cls(identity, state, keep, joined.bundle.ref, joined.origin, authority)
 
     @classmethod
     def join_external(
@@ -199,7 +206,8 @@ class Group:
         assert following.tree is not None  # noqa: S101 - just made
         admit(authority, (leaf for _, leaf in following.tree.leaves()))
         reached = View(following.context, following.tree, following.interim)
-        state = first_state(reached, following.secrets, following.encryption, following.own_leaf, following.private)
+        own = following.own_leaf
+        state = first_state(reached, following.secrets, following.encryption, own, following.private, sending=True)
         commit = encode_message(PublicMessage(made.message, None))
         return ExternalJoin(commit, cls(identity, state, keep, authority=authority), made.group_info)
 
@@ -210,26 +218,28 @@ class Group:
         records: Mapping[str, bytes],
         *,
         authority: Authority | None = None,
-        distrust: Random | None = None,
+        session: Session | None = None,
         keep: Retention = Retention(),  # noqa: B008 - immutable
     ) -> Group:
         """Rebuild a group from its stored records; raises ``StateError`` if they do not make one.
 
         The group asks the ``authority`` about its leaves from now on: those it holds already show in ``suspects``.
-        Pass a source of randomness as ``distrust`` if the records may be older than what was sent, as after a
-        restored backup: ``protect`` then refuses until a commit staged after this call was merged.
+        The records may be older than what was sent, so ``protect`` refuses until a commit that was staged by the new
+        object has been merged, unless this very ``session`` unloaded it. Read the records only after those of
+        ``unload`` are durable.
         """
-        state = load(records)
+        state = load(records, session)
         leaf = state.view.tree.leaf(state.own_leaf)
         if state.standing != Standing.REMOVED and (leaf is None or leaf.content.signature_key != identity.public):
             raise StateError("these records belong to another identity")
-        group = cls(identity, state, keep, authority=authority)
-        return group if distrust is None else group._distrusted(distrust)
+        return cls(identity, state, keep, authority=authority)
 
-    def _distrusted(self, random: Random) -> Group:
-        self._state.rekey = random(16)
-        self._state.note_group()
-        return self
+    def unload(self, session: Session) -> None:
+        """Put the group away: its last ``changes`` hold our own ratchets, and only ``session`` goes on with them.
+
+        This object sends nothing any more.
+        """
+        self._state.put_away(session)
 
     # What it is
 
@@ -259,9 +269,19 @@ class Group:
         return self._state.reinit
 
     @property
+    def may_send(self) -> bool:
+        """Whether we are active, and the epoch descends from keys that this object's session drew itself."""
+        return self._state.sending and self._state.standing == Standing.ACTIVE
+
+    @property
     def must_rekey(self) -> bool:
-        """Whether a commit is needed before anything can be sent."""
-        return bool(self._state.rekey)
+        """Whether a commit of ours is needed before anything can be sent."""
+        return not self._state.sending
+
+    @property
+    def generation(self) -> int:
+        """How many application messages this object has sealed in the current epoch."""
+        return self._state.epoch.tree.sending().get(APPLICATION, (0, b""))[0]
 
     @property
     def extensions(self) -> Extensions:
@@ -354,6 +374,7 @@ class Group:
         path: bool | None = None,
         private: bool = False,
         authenticated_data: bytes = b"",
+        safe_aad: Mapping[int, bytes] | None = None,
         now: int,
         random: Random,
     ) -> Staged:
@@ -365,29 +386,32 @@ class Group:
         beside these, unless ``pending`` is false.
         Raises ``UngrantedError`` for a key package whose leaf the authority does not vouch for; proposals of others
         that would bring such a leaf are left out.
-        There is a path, hence new keys for us, unless the commit only adds or ``path`` says otherwise. ``private``
-        hides the commit from the router.
+        There is a path, hence new keys for us, unless the commit only adds, or ``path`` says otherwise; while we may
+        not send there is one in any case but the latter. ``private`` hides the commit from the router. ``safe_aad`` is
+        as for ``protect``.
         """
         self._require_active()
-        token = self._state.rekey
-        if token and path is None:
-            path = True
-        if token and private:
-            raise RekeyRequiredError("re-key by a public commit: sending a private one would need a fresh key")
         state = self._state
-        aad = state.view.aad.join(None, authenticated_data)
+        if not state.sending and path is None:
+            path = True
+        if not state.sending and private:
+            raise RekeyRequiredError("re-key by a public commit: sending a private one would need a fresh key")
+        aad = state.view.aad.join(safe_aad, authenticated_data)
         intent = Intent(add, remove, context, extensions, psk_ids, reinit, pending, path, private, aad)
         known = self._psks(psks)
         plan = plan_commit(state.view, state.own_leaf, intent, known, now, self.authority)
         base = Base(state.view, self.identity, state.secrets.init, state.private, state.own_leaf)
         made = make(base, plan, now=now, random=random)
         body = made.message.content.body
-        rekeyed = token if isinstance(body, Commit) and body.path is not None else b""
+        drawn = self._drawer if isinstance(body, Commit) and body.path is not None else None
         commit = self._frame(made.message, random)
-        return Staged(commit, made.welcome, made.group_info, self.epoch, now, rekeyed, made.next)
+        return Staged(commit, made.welcome, made.group_info, self.epoch, now, made.next, drawn)
 
     def merge(self, staged: Staged) -> None:
         """Enter the epoch of our own commit, which the router has accepted.
+
+        From there on we may send if this very object staged it, with a path: a commit that was read from storage may
+        have been merged, and spoken under, by another life.
 
         Raises ``StaleCommitError`` if another commit was accepted first; stage anew then.
         """
@@ -396,9 +420,7 @@ class Group:
             raise StaleCommitError(f"staged in epoch {staged.epoch}, and it is {self.epoch}")
         if staged.next.context.group_id != self.group_id:
             raise WrongGroupError("a commit staged for another group")
-        if staged.token and staged.token == self._state.rekey:
-            self._state.rekey = b""
-        enter(self._state, staged.next, staged.now, self._keep)
+        enter(self._state, staged.next, staged.now, self._keep, drawn=staged.drawn is self._drawer)
 
     def propose(self, proposal: Proposal, *, random: Random, private: bool = False) -> bytes:
         """Sign a proposal for someone else to commit: an encoded MLSMessage."""
@@ -445,15 +467,16 @@ class Group:
             taken = self._take_proposal(authenticated, now)
             receiver.accept()
             return taken
+        safe, _ = state.view.aad.split(authenticated.content.authenticated_data)
         followed, following = receiver.commit(authenticated, now)
         receiver.accept()
         if following is None:
             state.standing = Standing.REMOVED
             state.forget_proposals()
             state.note_group()
-            return describe(followed, authenticated, left=True)
-        enter(state, following, now, self._keep)
-        return describe(followed, authenticated, left=False)
+            return describe(followed, authenticated, safe, left=True)
+        enter(state, following, now, self._keep, drawn=False)
+        return describe(followed, authenticated, safe, left=False)
 
     def _take_proposal(self, message: Authenticated, now: int | None) -> Processed:
         state = self._state
@@ -473,23 +496,19 @@ class Group:
         random: Random,
         authenticated_data: bytes = b"",
         safe_aad: Mapping[int, bytes] | None = None,
-        block: int = 1,
         padding: int = 0,
     ) -> bytes:
         """Sign and encrypt application data for the group: an MLSMessage.
 
         ``authenticated_data`` travels in the clear and is signed; ``safe_aad`` is what components put before it, in
-        groups that use safe authenticated data. ``block`` is how many generations to reserve when
-        a reservation is needed: with 1 every message has a record, with more a crash skips what is left of the
-        block. ``padding`` rounds the length up to a multiple of so many octets.
+        groups that use safe authenticated data. ``padding`` rounds the length up to a multiple of so many octets.
+        Sealing writes no record: another session has other keys. Raises ``RekeyRequiredError`` unless ``may_send``.
         """
         self._require_active()
         self._require_fresh()
-        if not 1 <= block <= MAX_BLOCK:
-            raise InputError(f"a block of {block} generations; 1 to {MAX_BLOCK} are possible")
         epoch = self._state.epoch
         aad = epoch.aad.join(safe_aad, authenticated_data)
-        return epoch.seal(self.identity.key, data, random, aad, block=block, padding=padding)
+        return epoch.seal(self.identity.key, data, random, aad, padding=padding)
 
     def unprotect(self, message: bytes, *, now: int | None = None) -> Application:
         """Decrypt and verify an application message of this epoch or of one that is still kept.
@@ -509,7 +528,8 @@ class Group:
     def changes(self) -> dict[str, bytes | None]:
         """Return the records written since the last call; None stands for a deletion.
 
-        Commit them before the ciphertext or commit that the last call returned leaves the process.
+        Commit them before a commit that the last call returned leaves the process, and before a message that it opened
+        is acknowledged.
         """
         return self._state.records.take()
 
@@ -528,9 +548,5 @@ class Group:
             raise SuspendedError("the group has ended for us")
 
     def _require_fresh(self) -> None:
-        if self._state.rekey:
-            raise RekeyRequiredError("restored from records that may be old: commit before sending")
-
-
-MAX_BLOCK = 500
-"""The largest block of generations that can be reserved: receivers follow a jump of 1000."""
+        if not self._state.sending:
+            raise RekeyRequiredError("this epoch's keys may have been used by another life: commit before sending")

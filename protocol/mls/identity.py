@@ -8,7 +8,7 @@ from protocol.grant import SignedGrant
 from protocol.leg import LegClass
 from protocol.mls.codec import Reader, decode, u8, u16, vec, vec_of
 from protocol.mls.errors import DecodeError, InputError, StateError
-from protocol.mls.extensions import Component, Extension, Extensions, ExtensionType, encode_dictionary
+from protocol.mls.extensions import Component, Extension, Extensions, ExtensionType, dictionary_of, encode_dictionary
 from protocol.mls.leaf import (
     MAX_LIFETIME,
     Capabilities,
@@ -203,3 +203,8 @@ class KeyPackageBundle:
         if version != _VERSION:
             raise StateError(f"a stored key package of version {version}")
         return cls(key_package_of(reader.vec()), reader.vec(), reader.vec())
+
+
+def is_last_resort(package: KeyPackage) -> bool:
+    """Say whether a key package says of itself that it may be handed out more than once."""
+    return Component.LAST_RESORT_KEY_PACKAGE in dictionary_of(package.extensions)

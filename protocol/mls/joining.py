@@ -91,6 +91,14 @@ def check_understood(identity: Identity, view: View) -> None:
             raise ExtensionError(f"the group uses extension {extension.type:#06x}, which we do not speak")
 
 
+def welcomed(message: bytes) -> tuple[bytes, ...]:
+    """Return the references of the key packages that a Welcome is for; ``DecodeError`` if it is none."""
+    welcome = read_message(message)
+    if not isinstance(welcome, Welcome):
+        raise DecodeError("this message is not a Welcome")
+    return tuple(sealed.recipient for sealed in welcome.secrets)
+
+
 def join(
     identity: Identity,
     message: bytes,

@@ -60,7 +60,8 @@ class Processed(Struct, frozen=True):
     """What a handshake message did.
 
     A proposal changes nothing yet: ``proposal`` and ``ref`` name it. A commit begins ``epoch``; ``removed`` are the
-    members as they were, ``left`` says that we are among them.
+    members as they were, ``left`` says that we are among them. ``safe_aad`` is what components put before a commit's
+    authenticated data, in groups that use that.
     """
 
     epoch: int
@@ -73,6 +74,7 @@ class Processed(Struct, frozen=True):
     updated: tuple[Member, ...] = ()
     left: bool = False
     reinit: ReInit | None = None
+    safe_aad: Mapping[int, bytes] = {}
 
 
 def epoch_for(state: State, message: PrivateMessage) -> Epoch:
@@ -211,7 +213,7 @@ class Receiver:
         return suite.export_secret(shared, b"MLS 1.0 external init secret", suite.hash_size)
 
 
-def describe(followed: Followed, message: Authenticated, *, left: bool) -> Processed:
+def describe(followed: Followed, message: Authenticated, safe: Mapping[int, bytes], *, left: bool) -> Processed:
     """Tell what a commit did."""
     applied = followed.applied
     added = tuple(member_at(index, package.leaf) for index, package in applied.added)
@@ -229,4 +231,5 @@ def describe(followed: Followed, message: Authenticated, *, left: bool) -> Proce
         updated=updated,
         left=left,
         reinit=applied.reinit,
+        safe_aad=safe,
     )

@@ -6,14 +6,14 @@ What is durable is written record by record, so that one message costs one small
     r/<epoch>/<leaf>/<h|a>               a ratchet: next generation and secret
     s/<epoch>/<leaf>/<h|a>/<generation>  the key and nonce of a message that has not come yet
 
-A sender may reserve generations in blocks: the stored ratchet then stands at the end of the block, so the messages
-within the block need no record at all, and a crash skips what is left of it. It never stands behind.
+Our own leaf's secret is expanded as the epoch begins, and dropped. The two ratchets that we send with are in memory
+only, in a tree that may send, and nowhere in another: no copy of the records, however old, has a key to send under.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -65,12 +65,11 @@ class Steps:
 class Ratchet:
     """A leaf's ratchet: the next generation, its secret, and the keys that were skipped."""
 
-    __slots__ = ("generation", "reserved", "secret", "skipped")
+    __slots__ = ("generation", "secret", "skipped")
 
     def __init__(self, generation: int, secret: bytes) -> None:
         self.generation = generation
         self.secret = secret
-        self.reserved = generation
         self.skipped: dict[int, tuple[bytes, bytes]] = {}
 
     def encode(self) -> bytes:
@@ -93,19 +92,28 @@ class Opened(Struct, frozen=True):
 class SecretTree:
     """The secrets of one epoch's messages."""
 
-    __slots__ = ("_leaves", "_nodes", "_put", "_ratchets", "_steps", "_suite", "epoch")
+    __slots__ = ("_leaves", "_nodes", "_own", "_put", "_ratchets", "_sending", "_steps", "_suite", "epoch")
 
-    def __init__(self, suite: CipherSuite, epoch: int, leaves: int, put: Put) -> None:
-        self._suite, self.epoch, self._leaves, self._put = suite, epoch, leaves, put
+    def __init__(self, suite: CipherSuite, epoch: int, leaves: int, put: Put, own: int) -> None:
+        self._suite, self.epoch, self._leaves, self._put, self._own = suite, epoch, leaves, put, own
         self._steps = Steps(suite)
         self._nodes: dict[int, bytes] = {}
         self._ratchets: dict[str, Ratchet] = {}
+        self._sending: dict[str, Ratchet] = {}
 
     @classmethod
-    def start(cls, suite: CipherSuite, epoch: int, leaves: int, encryption: bytes, put: Put) -> SecretTree:
-        """Begin an epoch's tree from its encryption secret; ``put`` receives what must be stored."""
-        tree = cls(suite, epoch, leaves, put)
+    def start(
+        cls, suite: CipherSuite, epoch: int, leaves: int, encryption: bytes, put: Put, own: int, *, sending: bool
+    ) -> SecretTree:
+        """Begin an epoch's tree from its encryption secret; ``put`` receives what must be stored.
+
+        ``own`` is our leaf, whose ratchets are kept, in memory, only if this tree is for ``sending``.
+        """
+        tree = cls(suite, epoch, leaves, put, own)
         tree._set_node(tm.root(leaves), encryption)
+        own_ratchets = tree._derive(own)
+        if sending:
+            tree._sending = own_ratchets
         return tree
 
     def load(self, name: str, value: bytes) -> None:
@@ -124,6 +132,27 @@ class SecretTree:
             owner, generation = rest.rsplit("/", 1)
             self._ratchets[owner].skipped[int(generation)] = (value[:size], value[size:])
 
+    def forget_own(self) -> None:
+        """Drop what records of earlier versions have of our own ratchets, or what these would be derived from."""
+        place = 2 * self._own
+        if any(node in self._nodes for node in (place, *tm.direct_path(place, self._leaves))):
+            self._derive(self._own)
+        for kind in (HANDSHAKE, APPLICATION):
+            if self._ratchets.pop(f"{self._own}/{kind}", None) is not None:
+                self._put(f"r/{self.epoch}/{self._own}/{kind}", None)
+
+    def sending(self) -> Mapping[str, tuple[int, bytes]]:
+        """Return our own ratchets: kind to next generation and secret; none if this tree is not for sending."""
+        return {kind: (ratchet.generation, ratchet.secret) for kind, ratchet in self._sending.items()}
+
+    def resume_sending(self, ratchets: Mapping[str, tuple[int, bytes]]) -> None:
+        """Go on with own ratchets that ``sending`` gave."""
+        self._sending = {kind: Ratchet(generation, secret) for kind, (generation, secret) in ratchets.items()}
+
+    def stop_sending(self) -> None:
+        """Drop our own ratchets: this epoch is over, or another object goes on with it."""
+        self._sending = {}
+
     def records(self) -> Iterator[str]:
         """Name every record that this tree has in storage."""
         yield from (f"t/{self.epoch}/{place}" for place in self._nodes)
@@ -131,26 +160,18 @@ class SecretTree:
             yield f"r/{self.epoch}/{name}"
             yield from (f"s/{self.epoch}/{name}/{generation}" for generation in ratchet.skipped)
 
-    def next_key(self, leaf: int, kind: str, block: int) -> tuple[int, bytes, bytes]:
-        """Spend our next generation: (generation, key, nonce), reserving ``block`` of them when one is needed."""
-        name = f"{leaf}/{kind}"
-        ratchet = self._ratchets.get(name) or self._expand(leaf, kind)
+    def next_key(self, kind: str) -> tuple[int, bytes, bytes]:
+        """Spend our next generation: (generation, key, nonce). ``StateError`` if this tree is not for sending."""
+        ratchet = self._sending.get(kind)
+        if ratchet is None:
+            raise StateError(f"there is nothing to send with in epoch {self.epoch}")
         generation, secret = ratchet.generation, ratchet.secret
-        if generation >= _LAST_GENERATION - block:
+        if generation >= _LAST_GENERATION:
             raise GenerationError("a ratchet has come to its end; commit to begin a new epoch")
         key, nonce = self._steps.key(secret, generation)
         ratchet.secret = self._steps.advance(secret, generation)
         ratchet.generation = generation + 1
-        if generation >= ratchet.reserved:
-            self._reserve(name, ratchet, block)
         return generation, key, nonce
-
-    def _reserve(self, name: str, ratchet: Ratchet, block: int) -> None:
-        ahead = ratchet.secret
-        for generation in range(ratchet.generation, ratchet.generation + block - 1):
-            ahead = self._steps.advance(ahead, generation)
-        ratchet.reserved = ratchet.generation + block - 1
-        self._put(f"r/{self.epoch}/{name}", u32(ratchet.reserved) + ahead)
 
     def find_key(self, leaf: int, kind: str, generation: int) -> Opened:
         """Find the key of a message that came from a leaf of the tree; nothing is spent until ``spend``."""
@@ -198,6 +219,13 @@ class SecretTree:
         return self._nodes.pop(place)
 
     def _expand(self, leaf: int, kind: str) -> Ratchet:
+        """Derive another leaf's two ratchets and note them for storage."""
+        for letter, ratchet in self._derive(leaf).items():
+            self._ratchets[f"{leaf}/{letter}"] = ratchet
+            self._put(f"r/{self.epoch}/{leaf}/{letter}", ratchet.encode())
+        return self._ratchets[f"{leaf}/{kind}"]
+
+    def _derive(self, leaf: int) -> dict[str, Ratchet]:
         """Derive a leaf's two ratchets from the nearest secret above it, deleting what was expanded."""
         place = 2 * leaf
         above = [place, *tm.direct_path(place, self._leaves)]
@@ -210,8 +238,7 @@ class SecretTree:
             for child, side in ((tm.left(node), b"left"), (tm.right(node), b"right")):
                 self._set_node(child, suite.expand_with_label(secret, b"tree", side, suite.hash_size))
         secret = self._drop_node(place)
-        for letter, label in ((HANDSHAKE, b"handshake"), (APPLICATION, b"application")):
-            ratchet = Ratchet(0, suite.expand_with_label(secret, label, b"", suite.hash_size))
-            self._ratchets[f"{leaf}/{letter}"] = ratchet
-            self._put(f"r/{self.epoch}/{leaf}/{letter}", ratchet.encode())
-        return self._ratchets[f"{leaf}/{kind}"]
+        return {
+            letter: Ratchet(0, suite.expand_with_label(secret, label, b"", suite.hash_size))
+            for letter, label in ((HANDSHAKE, b"handshake"), (APPLICATION, b"application"))
+        }

@@ -12,7 +12,8 @@ from protocol.mls.proposals import ReInit
 from protocol.mls.schedule import EpochSecrets
 from protocol.mls.tree import Node, RatchetTree, encode_node, is_tree_size, read_node
 
-_VERSION = 1
+_VERSION = 2
+_FORMER = 1  # had the mark of a restored state, which is no longer
 
 
 @dataclass(slots=True, eq=False)
@@ -96,8 +97,8 @@ class Next:
 class Staged:
     """A commit of ours: merge it when the router has accepted it, drop it when another was first.
 
-    ``welcome`` and ``group_info`` are empty where there is none. ``token`` is the mark of the restored state that
-    this commit re-keys, if any.
+    ``welcome`` and ``group_info`` are empty where there is none. ``drawn`` names, in memory only, the group object that
+    drew the new keys of its path: None for a commit without a path, and for one that was read from storage.
     """
 
     commit: bytes
@@ -105,14 +106,14 @@ class Staged:
     group_info: bytes
     epoch: int
     now: int | None
-    token: bytes
     next: Next
+    drawn: object | None = None
 
     def to_bytes(self) -> bytes:
         """Encode for storage, secrets included."""
         head = u8(_VERSION) + vec(self.commit) + vec(self.welcome) + vec(self.group_info)
         when = optional(None if self.now is None else u64(self.now))
-        return head + u64(self.epoch) + when + vec(self.token) + self.next.encode()
+        return head + u64(self.epoch) + when + self.next.encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Staged:
@@ -125,8 +126,10 @@ class Staged:
     @classmethod
     def _read(cls, reader: Reader) -> Staged:
         version = reader.u8()
-        if version != _VERSION:
+        if version not in (_VERSION, _FORMER):
             raise StateError(f"a stored commit of version {version}")
         commit, welcome, group_info, epoch = reader.vec(), reader.vec(), reader.vec(), reader.u64()
-        now, token = reader.optional(Reader.u64), reader.vec()
-        return cls(commit, welcome, group_info, epoch, now, token, Next.read(reader))
+        now = reader.optional(Reader.u64)
+        if version == _FORMER:
+            reader.vec()
+        return cls(commit, welcome, group_info, epoch, now, Next.read(reader))

@@ -1,6 +1,6 @@
 """What a group keeps, and how it is stored: small records, each under a name of its own.
 
-    g                   version, state, own leaf, re-key mark, GroupContext, interim transcript hash, ReInit
+    g                   version, state, own leaf, GroupContext, interim transcript hash, ReInit
     e                   the epoch's secrets
     n/<node>            a node of the tree
     k/<node>            a private key of ours
@@ -10,8 +10,9 @@
     o/<epoch>/<leaf>    a leaf as it was in a past epoch, where the next one changed it
     z/<epoch>           a resumption PSK
     t/ r/ s/            the secret trees (``secret_tree``)
+    w                   of an unloaded group: the session that may go on sending, and our own ratchets
 
-Sending or receiving one message touches ``r/`` alone; a commit touches the nodes of its path.
+Receiving one message touches ``r/`` alone, sending none; a commit touches the nodes of its path.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from protocol.mls.codec import Reader, decode, optional, u8, u16, u32, u64, vec
+from protocol.mls.codec import Reader, decode, optional, u8, u16, u32, u64, vec, vec_of
 from protocol.mls.errors import MlsError, StateError
 from protocol.mls.framing import Epoch
 from protocol.mls.leaf import LeafNode
@@ -31,12 +32,14 @@ from protocol.mls.proposals import ReInit
 from protocol.mls.records import Records
 from protocol.mls.schedule import EpochSecrets
 from protocol.mls.secret_tree import SecretTree
+from protocol.mls.session import Session
 from protocol.mls.staged import Next
 from protocol.mls.suites import suite_of
 from protocol.mls.tree import Node, RatchetTree, encode_node, is_tree_size, read_node
 from protocol.mls.view import View
 
-VERSION = 1
+VERSION = 2
+_FORMER = 1  # its head has a re-key mark, and its records our own ratchets
 
 
 class Standing(IntEnum):
@@ -67,7 +70,8 @@ class State:
     records: Records
     standing: Standing = Standing.ACTIVE
     reinit: ReInit | None = None
-    rekey: bytes = b""
+    sending: bool = False
+    """Whether this epoch descends from one whose keys were drawn by this object's session: it may then send in it."""
     past: dict[int, Epoch] = field(default_factory=dict)
     resumption: dict[int, bytes] = field(default_factory=dict)
     updates: dict[bytes, bytes] = field(default_factory=dict)
@@ -82,7 +86,6 @@ class State:
                 u16(VERSION),
                 u8(self.standing),
                 u32(self.own_leaf),
-                vec(self.rekey),
                 self.view.encoded_context,
                 vec(self.view.interim),
                 optional(None if self.reinit is None else self.reinit.body()),
@@ -138,6 +141,7 @@ class State:
     def retire(self, now: int | None, changed: list[int]) -> None:
         """Turn the current epoch into a past one; ``changed`` are the leaves that the next one replaces."""
         epoch = self.epoch
+        epoch.tree.stop_sending()
         epoch.retired = now
         epoch.changed = changed
         self.past[epoch.number] = epoch
@@ -161,6 +165,27 @@ class State:
         for leaf in epoch.changed:
             self.records.put(f"o/{epoch.number}/{leaf}", None)
 
+    def put_away(self, session: Session) -> None:
+        """Store our own ratchets for this session, which alone may go on with them, and stop sending."""
+        if self.sending:
+            number = session.put_away(self.view.context.group_id)
+            ratchets = self.epoch.tree.sending()
+            stored = vec_of(kind.encode() + u32(at) + vec(secret) for kind, (at, secret) in ratchets.items())
+            self.records.put("w", vec(session.id) + u64(number) + stored)
+        self.sending = False
+        self.epoch.tree.stop_sending()
+
+    def take_back(self, session: Session | None, stored: bytes) -> None:
+        """Go on with ratchets that this very session put away; whoever's they are, they leave the records."""
+        reader = Reader(stored)
+        owner, number = reader.vec(), reader.u64()
+        entries = reader.items(lambda inner: (inner.take(1).decode("ascii"), (inner.u32(), inner.vec())))
+        reader.done()
+        self.records.put("w", None)
+        if session is not None and session.take_back(self.view.context.group_id, owner, number):
+            self.epoch.tree.resume_sending(dict(entries))
+            self.sending = True
+
     def keep_resumption(self, keep: Retention) -> None:
         """Keep this epoch's resumption PSK, and drop those that are too many."""
         number = self.view.context.epoch
@@ -172,20 +197,28 @@ class State:
             self.records.put(f"z/{oldest}", None)
 
 
-def load(stored: Mapping[str, bytes]) -> State:
-    """Rebuild a group's state from its records; raises ``StateError`` if they do not make one."""
+def load(stored: Mapping[str, bytes], session: Session | None = None) -> State:
+    """Rebuild a group's state from its records; raises ``StateError`` if they do not make one.
+
+    It may send only if this ``session`` put it away.
+    """
     try:
-        return _load(stored)
+        state = _load(stored)
+        if "w" in stored:
+            state.take_back(session, stored["w"])
     except (MlsError, KeyError, ValueError, IndexError) as error:
         raise StateError(f"these records do not make a group: {error!r}") from None
+    return state
 
 
 def _load(stored: Mapping[str, bytes]) -> State:
     reader = Reader(stored["g"])
     version = reader.u16()
-    if version != VERSION:
+    if version not in (VERSION, _FORMER):
         raise StateError(f"a stored group of version {version}")
-    standing, own, rekey = Standing(reader.u8()), reader.u32(), reader.vec()
+    standing, own = Standing(reader.u8()), reader.u32()
+    if version == _FORMER:
+        reader.vec()
     context, interim = GroupContext.read(reader), reader.vec()
     reinit = reader.optional(ReInit.read)
     reader.done()
@@ -198,10 +231,10 @@ def _load(stored: Mapping[str, bytes]) -> State:
     secrets = decode(stored["e"], EpochSecrets.read)
     records = Records()
     leaves: list[LeafNode | None] = [tree.leaf(index) for index in range(tree.size)]
-    secret_tree = SecretTree(suite, context.epoch, tree.size, records.put)
+    secret_tree = SecretTree(suite, context.epoch, tree.size, records.put, own)
     epoch = Epoch(context, secrets.sender_data, secret_tree, leaves, own)
     private = {int(place): key for place, key in groups["k"].items()}
-    state = State(view, secrets, own, private, epoch, records, standing, reinit, rekey)
+    state = State(view, secrets, own, private, epoch, records, standing, reinit)
     for value in groups["p"].values():
         message = decode(value, Authenticated.read)
         if type_of(message.content.body) != ContentType.PROPOSAL:
@@ -211,6 +244,10 @@ def _load(stored: Mapping[str, bytes]) -> State:
     state.resumption = {int(number): key for number, key in groups["z"].items()}
     _load_past(state, groups, leaves)
     _load_ratchets(state, stored)
+    if version == _FORMER:
+        for kept in (epoch, *state.past.values()):
+            kept.tree.forget_own()
+        state.note_group()
     return state
 
 
@@ -251,7 +288,7 @@ def _load_past(state: State, groups: dict[str, dict[str, bytes]], leaves: list[L
                 if int(index) < size:
                     leaves[int(index)] = node if isinstance(node, LeafNode) else None
                 changed.append(int(index))
-        tree = SecretTree(state.view.suite, number, size, state.records.put)
+        tree = SecretTree(state.view.suite, number, size, state.records.put, state.own_leaf)
         epoch = Epoch(context, sender_data, tree, leaves, state.own_leaf)
         epoch.retired, epoch.changed = retired, changed
         state.past[number] = epoch
@@ -266,25 +303,30 @@ def _load_ratchets(state: State, stored: Mapping[str, bytes]) -> None:
 
 
 def first_state(
-    view: View, secrets: EpochSecrets, encryption: bytes, own_leaf: int, private: dict[int, bytes]
+    view: View, secrets: EpochSecrets, encryption: bytes, own_leaf: int, private: dict[int, bytes], *, sending: bool
 ) -> State:
-    """Begin the state of a group that was just created or joined."""
+    """Begin the state of a group that was just created or joined; ``sending``: its keys were drawn by this session."""
     records = Records()
-    epoch = _open_epoch(view, secrets, encryption, own_leaf, records)
-    state = State(view, secrets, own_leaf, private, epoch, records)
+    epoch = _open_epoch(view, secrets, encryption, own_leaf, records, sending=sending)
+    state = State(view, secrets, own_leaf, private, epoch, records, sending=sending)
     state.note_all()
     return state
 
 
-def _open_epoch(view: View, secrets: EpochSecrets, encryption: bytes, own_leaf: int, records: Records) -> Epoch:
-    tree = view.tree
-    secret_tree = SecretTree.start(view.suite, view.context.epoch, tree.size, encryption, records.put)
+def _open_epoch(
+    view: View, secrets: EpochSecrets, encryption: bytes, own: int, records: Records, *, sending: bool
+) -> Epoch:
+    tree, number = view.tree, view.context.epoch
+    secret_tree = SecretTree.start(view.suite, number, tree.size, encryption, records.put, own, sending=sending)
     leaves = [tree.leaf(index) for index in range(tree.size)]
-    return Epoch(view.context, secrets.sender_data, secret_tree, leaves, own_leaf)
+    return Epoch(view.context, secrets.sender_data, secret_tree, leaves, own)
 
 
-def enter(state: State, following: Next, now: int | None, keep: Retention) -> None:
-    """Begin the epoch that a commit leads to, and retire the one that it ends."""
+def enter(state: State, following: Next, now: int | None, keep: Retention, *, drawn: bool) -> None:
+    """Begin the epoch that a commit leads to, and retire the one that it ends.
+
+    ``drawn``: the commit brings keys that this session drew, so we may send from here on.
+    """
     tree = following.tree or following.patch.apply(state.view.tree)
     changed = state.note_tree(tree)
     state.note_private(following.private)
@@ -292,7 +334,10 @@ def enter(state: State, following: Next, now: int | None, keep: Retention) -> No
     state.retire(now, changed)
     state.view = View(following.context, tree, following.interim)
     state.secrets = following.secrets
-    state.epoch = _open_epoch(state.view, following.secrets, following.encryption, state.own_leaf, state.records)
+    state.sending = state.sending or drawn
+    state.epoch = _open_epoch(
+        state.view, following.secrets, following.encryption, state.own_leaf, state.records, sending=state.sending
+    )
     if following.reinit is not None:
         state.standing, state.reinit = Standing.REINITIALISED, following.reinit
     state.records.put("e", following.secrets.encode())

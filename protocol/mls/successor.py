@@ -84,11 +84,20 @@ def _begin(
 
 
 def follow_again(
-    old: Group, identity: Identity, welcome: bytes, bundles: Iterable[KeyPackageBundle], *, now: int | None
+    old: Group,
+    identity: Identity,
+    welcome: bytes,
+    bundles: Iterable[KeyPackageBundle],
+    *,
+    fresh: bool = False,
+    now: int | None,
 ) -> Group:
-    """Join the group that a re-initialised one became; ``WelcomeError`` if it is not what was agreed."""
+    """Join the group that a re-initialised one became; ``WelcomeError`` if it is not what was agreed.
+
+    ``fresh`` is as for ``Group.join``.
+    """
     reinit = _reinit(old)
-    group = _follow(old, identity, welcome, bundles, PskUsage.REINIT, now)
+    group = _follow(old, identity, welcome, bundles, PskUsage.REINIT, now, fresh=fresh)
     context = group.view.context
     agreed = (reinit.group_id, reinit.suite_id, reinit.extensions)
     if (context.group_id, context.suite_id, context.extensions) != agreed:
@@ -99,10 +108,16 @@ def follow_again(
 
 
 def follow_branch(
-    old: Group, identity: Identity, welcome: bytes, bundles: Iterable[KeyPackageBundle], *, now: int | None
+    old: Group,
+    identity: Identity,
+    welcome: bytes,
+    bundles: Iterable[KeyPackageBundle],
+    *,
+    fresh: bool = False,
+    now: int | None,
 ) -> Group:
-    """Join a group that was branched off one of ours."""
-    group = _follow(old, identity, welcome, bundles, PskUsage.BRANCH, now)
+    """Join a group that was branched off one of ours; ``fresh`` is as for ``Group.join``."""
+    group = _follow(old, identity, welcome, bundles, PskUsage.BRANCH, now, fresh=fresh)
     if group.view.context.suite_id != old.view.context.suite_id:
         raise WelcomeError("a branch with another cipher suite")
     if not set(_credentials(group)) <= set(_credentials(old)):
@@ -117,9 +132,11 @@ def _follow(
     bundles: Iterable[KeyPackageBundle],
     usage: PskUsage,
     now: int | None,
+    *,
+    fresh: bool,
 ) -> Group:
     known = {(old.group_id, epoch): key for epoch, key in old.resumption_psks().items()}
-    group = Group.join(identity, welcome, bundles, psks=known, continues=usage, now=now)
+    group = Group.join(identity, welcome, bundles, psks=known, continues=usage, fresh=fresh, now=now)
     origin = group.origin
     if usage == PskUsage.REINIT and (origin is None or origin.epoch != old.epoch):
         raise WelcomeError("the new group continues an epoch before the re-initialisation")

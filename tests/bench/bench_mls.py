@@ -112,7 +112,7 @@ class Ours:
 
     def join(self, welcome: bytes) -> None:
         """Come in; what is durable of the join itself is not counted with what follows."""
-        self.group = Group.join(self.identity, welcome, [self.bundle], now=NOW)
+        self.group = Group.join(self.identity, welcome, [self.bundle], fresh=True, now=NOW)
         self.group.changes()
 
     def commit(self) -> bytes:
@@ -192,7 +192,7 @@ class Crowd:
             assert now.tree is not None
             view = View(now.context, now.tree, now.interim)
             own = {2 * leaf: person.bundle.leaf_private}
-            state = first_state(view, now.secrets, now.encryption, leaf, own)
+            state = first_state(view, now.secrets, now.encryption, leaf, own, sending=True)
             self._group = Group(person.identity, state, Retention())
             self._commit(path=True)
 

@@ -56,7 +56,7 @@ def _message(way: int, rest: bytes) -> bytes:
         return rest
     if way <= 3:
         seal = WORLD.member("alice")._state.epoch._seal
-        return seal(ContentType(way), vec(b""), rest, WORLD.random, 1, 0)
+        return seal(ContentType(way), vec(b""), rest, WORLD.random, 0)
     return _framed(SENDERS[way - 4], rest)
 
 

@@ -30,7 +30,7 @@ def one_input(data: bytes) -> None:
             _by_info(rest)
         else:
             message = rest if way == 1 else _welcome(rest)
-            joined = Group.join(CAROL, message, [WORLD.carol], psks=PSKS, now=NOW)
+            joined = Group.join(CAROL, message, [WORLD.carol], psks=PSKS, fresh=True, now=NOW)
             _use(joined)
 
 

@@ -14,6 +14,7 @@ from protocol.mls import (
     Group,
     Identity,
     KeyPackageBundle,
+    Session,
     Staged,
     Successor,
     branch,
@@ -65,6 +66,7 @@ class OurDesk:
 
     def __init__(self) -> None:
         self.clients: dict[str, Client] = {}
+        self.session = Session(os.urandom(16))
 
     # Coming into being
 
@@ -85,12 +87,13 @@ class OurDesk:
     def join(self, request: Request) -> dict[str, Any]:
         client, welcome = self._client(request), request.octets("welcome")
         if not request.get("continues", bool, False):
-            return client.enter(Group.join(client.identity, welcome, client.bundles, psks=client.psks, now=now()))
+            joined = Group.join(client.identity, welcome, client.bundles, psks=client.psks, fresh=True, now=now())
+            return client.enter(joined)
         old = self._group(request)
         if old.reinit is None:
-            return client.enter(follow_branch(old, client.identity, welcome, client.bundles, now=now()))
+            return client.enter(follow_branch(old, client.identity, welcome, client.bundles, fresh=True, now=now()))
         identity = client.identities[old.reinit.suite_id]
-        return client.enter(follow_again(old, identity, welcome, client.bundles, now=now()))
+        return client.enter(follow_again(old, identity, welcome, client.bundles, fresh=True, now=now()))
 
     def external_join(self, request: Request) -> dict[str, Any]:
         client = self._client(request, new=True)
@@ -225,12 +228,13 @@ class OurDesk:
     def reload(self, name: str) -> None:
         """Not of the protocol: the member goes down and comes up again from its records."""
         client = self.clients[name]
+        client.group.unload(self.session)
         for key, value in client.group.changes().items():
             if value is None:
                 client.records.pop(key, None)
             else:
                 client.records[key] = value
-        client.group = Group.restore(client.identity, client.records)
+        client.group = Group.restore(client.identity, client.records, session=self.session)
         if client.staged is not None:
             client.staged = Staged.from_bytes(client.staged.to_bytes())
 

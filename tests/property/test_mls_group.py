@@ -1,8 +1,8 @@
 """A group whose endpoints crash, lose messages and come back from old backups: it converges, and no key is used twice.
 
 The model has a router (a ``PublicGroup`` and the list of accepted commits), and endpoints that keep what a ledger
-keeps: records, the staged commit, and how far they have read. Every ciphertext that leaves is noted with the key and
-nonce it was made under, before the reuse guard; none may come twice.
+keeps: records, the staged commit, and how far they have read. Whatever is sealed, whether it leaves or not, is noted
+with its key and nonce, but for the reuse guard; none may come twice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from random import Random
-from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from protocol.leg import LegClass
-from protocol.mls import Group, Identity, KeyPackageBundle, PublicGroup, Staged, Standing
+from protocol.mls import Group, Identity, KeyPackageBundle, PublicGroup, Session, Staged, Standing
 from protocol.mls.errors import (
     GenerationError,
     MlsError,
@@ -26,13 +25,13 @@ from protocol.mls.errors import (
     ReplayError,
     WrongEpochError,
 )
-from protocol.mls.secret_tree import SecretTree
+from tests.recorder import Recorder, recording
 
 NOW = 1_700_000_000
 MOST = 6
 
 some = st.integers(0, MOST - 1)
-crash_while_sending = st.sampled_from(["no", "no", "no", "before the records", "before it leaves"])
+crash_while_sending = st.sampled_from(["no", "no", "no", "before it leaves"])
 crash_while_committing = st.sampled_from(["no", "no", "before the records", "before it leaves", "before merging"])
 crash_while_reading = st.sampled_from(["no", "no", "no", "before the records"])
 
@@ -61,6 +60,7 @@ class Endpoint:
 
     def __init__(self, identity: Identity, group: Group, cursor: int) -> None:
         self.identity, self.group = identity, group
+        self.session = Session(os.urandom(16))
         self.saved = Saved(cursor=cursor)
         self.inbox: list[Message] = []
         self.backup: Saved | None = None
@@ -75,7 +75,16 @@ class Endpoint:
                 self.saved.records[name] = value
 
     def crash(self) -> None:
-        self.group = Group.restore(self.identity, self.saved.records)
+        """Die, and begin another session on what was saved."""
+        self.session = Session(os.urandom(16))
+        self.group = Group.restore(self.identity, self.saved.records, session=self.session)
+
+    def rest(self) -> None:
+        """Be unloaded, and loaded again by the same session."""
+        self.group.unload(self.session)
+        self.save()
+        self.group = Group.restore(self.identity, self.saved.records, session=self.session)
+        self.save()
 
     @property
     def name(self) -> str:
@@ -89,10 +98,11 @@ class Endpoint:
 class Room(RuleBasedStateMachine):
     """One room, its router and its endpoints."""
 
+    recorder = Recorder()
+
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self.pairs: set[tuple[bytes, bytes]] = set()
         identity = self.new_identity()
         group = Group.create(identity, b"room", now=NOW, random=os.urandom)
         self.router = PublicGroup.create(group.group_info(random=os.urandom), now=NOW)
@@ -105,15 +115,6 @@ class Room(RuleBasedStateMachine):
     def new_identity(self) -> Identity:
         self.count += 1
         return Identity.generate(f"mimi://x/d/e{self.count}", leg=LegClass.OPERATOR, random=os.urandom)
-
-    # What leaves an endpoint
-
-    last: ClassVar[tuple[bytes, bytes]] = (b"", b"")
-    """The key and nonce that were given out last, for whichever message is being made."""
-
-    def leaves(self) -> None:
-        assert self.last not in self.pairs, "a key and nonce were used for two ciphertexts"
-        self.pairs.add(self.last)
 
     # Reading
 
@@ -151,23 +152,18 @@ class Room(RuleBasedStateMachine):
 
     # Rules
 
-    @rule(who=some, many=st.integers(1, 4), block=st.sampled_from([1, 1, 4]), crash=crash_while_sending)
-    def speak(self, who: int, many: int, block: int, crash: str) -> None:
+    @rule(who=some, many=st.integers(1, 4), crash=crash_while_sending)
+    def speak(self, who: int, many: int, crash: str) -> None:
         """Send a few messages; the last of them may meet a crash."""
         endpoint = self.pick(who)
-        if endpoint is None or endpoint.group.must_rekey:
+        if endpoint is None or not endpoint.group.may_send:
             return
         for left in reversed(range(many)):
             data = os.urandom(4)
-            body = endpoint.group.protect(data, random=os.urandom, block=block)
-            if crash == "before the records" and not left:
-                endpoint.crash()
-                return
-            endpoint.save()
+            body = endpoint.group.protect(data, random=os.urandom)
             if crash == "before it leaves" and not left:
                 endpoint.crash()
                 return
-            self.leaves()
             if endpoint.group.epoch == self.router.epoch:  # or the router refuses it
                 message = Message(body, data, self.router.epoch, endpoint.name)
                 for other in self.endpoints:
@@ -212,6 +208,14 @@ class Room(RuleBasedStateMachine):
         if endpoint is not None and endpoint.inbox:
             endpoint.inbox.pop(which % len(endpoint.inbox))
 
+    @rule(who=some)
+    def rest(self, who: int) -> None:
+        endpoint = self.pick(who)
+        if endpoint is not None:
+            spoke = endpoint.group.may_send
+            endpoint.rest()
+            assert endpoint.group.may_send == spoke
+
     @rule(who=some, crash=crash_while_committing)
     def relapse(self, who: int, crash: str) -> None:
         """Come back from a backup and talk again, as an impatient endpoint would."""
@@ -219,7 +223,7 @@ class Room(RuleBasedStateMachine):
         endpoint = self.pick(who)
         if endpoint is not None and endpoint.group.must_rekey:
             self.commit(endpoint, crash)
-        self.speak(who, 2, 1, "no")
+        self.speak(who, 2, "no")
 
     @rule(who=some)
     def catch_up(self, who: int) -> None:
@@ -251,8 +255,8 @@ class Room(RuleBasedStateMachine):
             self.commit(endpoint, crash)
 
     @precondition(lambda self: len(self.endpoints) < MOST)
-    @rule(who=some, crash=crash_while_committing)
-    def invite(self, who: int, crash: str) -> None:
+    @rule(who=some, crash=crash_while_committing, fresh=st.booleans())
+    def invite(self, who: int, crash: str, fresh: bool = True) -> None:
         endpoint = self.pick(who)
         if endpoint is None:
             return
@@ -260,7 +264,7 @@ class Room(RuleBasedStateMachine):
         bundle = KeyPackageBundle.generate(identity, now=NOW, random=os.urandom)
         staged = self.commit(endpoint, crash, add=[bundle.message])
         if staged is not None:
-            group = Group.join(identity, staged.welcome, [bundle], now=NOW)
+            group = Group.join(identity, staged.welcome, [bundle], fresh=fresh, now=NOW)
             self.endpoints.append(Endpoint(identity, group, len(self.journal)))
 
     @rule(who=some, whom=some, crash=crash_while_committing)
@@ -292,7 +296,7 @@ class Room(RuleBasedStateMachine):
         old = endpoint.backup
         assert old is not None
         endpoint.saved = Saved(dict(old.records), old.staged, old.cursor)
-        endpoint.group = Group.restore(endpoint.identity, endpoint.saved.records, distrust=os.urandom)
+        endpoint.crash()
         endpoint.save()
         self.sync(endpoint)
 
@@ -334,13 +338,15 @@ class Room(RuleBasedStateMachine):
         if not endpoint.active:
             return
         body = endpoint.group.protect(b"not for those who left", random=os.urandom)
-        endpoint.save()
-        self.leaves()
         for outsider in self.gone:
             with pytest.raises(MlsError):
                 outsider.group.unprotect(body)
 
     # What always holds
+
+    @invariant()
+    def no_key_is_used_twice(self) -> None:
+        self.recorder.check()
 
     @invariant()
     def those_in_one_epoch_agree(self) -> None:
@@ -367,26 +373,20 @@ class Room(RuleBasedStateMachine):
             if endpoint.group.must_rekey:
                 continue
             body = endpoint.group.protect(b"goodbye", random=os.urandom)
-            self.leaves()
             for other in members:
                 if other is not endpoint:
                     assert other.group.unprotect(body).data == b"goodbye"
 
 
 @pytest.fixture
-def watched_keys(monkeypatch):
-    """Let every secret tree say which key and nonce it gives out for sending."""
-    honest = SecretTree.next_key
-
-    def next_key(tree: SecretTree, leaf: int, kind: str, block: int) -> tuple[int, bytes, bytes]:
-        generation, key, nonce = honest(tree, leaf, kind, block)
-        Room.last = key, nonce
-        return generation, key, nonce
-
-    monkeypatch.setattr(SecretTree, "next_key", next_key)
+def recorder(monkeypatch):
+    """Every group of every example is watched at the seal."""
+    with recording(monkeypatch) as watching:
+        Room.recorder = watching
+        yield
 
 
-@pytest.mark.usefixtures("watched_keys")
+@pytest.mark.usefixtures("recorder")
 def test_a_group_converges_and_never_uses_a_key_twice():
     run_state_machine_as_test(
         Room,

@@ -180,14 +180,24 @@ def secret_tree(case: Case) -> None:
     secret = raw(part, "sender_data_secret")
     expect(part, "key", suite.expand_with_label(secret, b"key", sample, suite.key_size))
     expect(part, "nonce", suite.expand_with_label(secret, b"nonce", sample, suite.nonce_size))
-    tree = SecretTree.start(suite, 0, len(leaves), raw(case, "encryption_secret"), nothing_to_store)
+    root, size = raw(case, "encryption_secret"), len(leaves)
+
+    def member(own: int) -> SecretTree:
+        return SecretTree.start(suite, 0, size, root, nothing_to_store, own, sending=True)
+
     for leaf, generations in enumerate(leaves):
+        sender, reader = member(leaf), member((leaf + 1) % size)
         for step in generations:
             for kind, name in ((HANDSHAKE, "handshake"), (APPLICATION, "application")):
-                found = tree.find_key(leaf, kind, step["generation"])
-                expect(step, f"{name}_key", found.key)
-                expect(step, f"{name}_nonce", found.nonce)
-                tree.spend(found)
+                sent = sender.next_key(kind)
+                while sent[0] < step["generation"]:
+                    sent = sender.next_key(kind)
+                expect(step, f"{name}_key", sent[1])
+                expect(step, f"{name}_nonce", sent[2])
+                if size > 1:
+                    found = reader.find_key(leaf, kind, step["generation"])
+                    same((found.key, found.nonce), sent[1:], f"{name} at the other end")
+                    reader.spend(found)
 
 
 def transcript_hashes(case: Case) -> None:
@@ -216,7 +226,7 @@ class _Protection:
 
     def epoch(self, own: int) -> Epoch:
         secret, number = raw(self.case, "encryption_secret"), self.context.epoch
-        tree = SecretTree.start(self.suite, number, 2, secret, nothing_to_store)
+        tree = SecretTree.start(self.suite, number, 2, secret, nothing_to_store, own, sending=True)
         leaves = [self.leaf, self.leaf]
         return Epoch(self.context, raw(self.case, "sender_data_secret"), tree, leaves, own)
 
@@ -267,7 +277,7 @@ def message_protection(case: Case) -> None:
             expect(case, name, encode_body(back(room.frame(body, wire_format)).content.body))
     opened = room.open_private(raw(case, "application_priv"))
     same(opened.content.body, raw(case, "application"), "application")
-    sealed = room.epoch(1).seal(room.key, raw(case, "application"), _random, b"", block=1, padding=0)
+    sealed = room.epoch(1).seal(room.key, raw(case, "application"), _random, b"", padding=0)
     same(room.open_private(sealed).content.body, raw(case, "application"), "our own application")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -18,7 +18,6 @@ ENDPOINT = "endpoint"
 """The ledger's space for what there is one of."""
 
 _KEY_PACKAGES = "key-package"
-_DOUBTED = "doubted-key-package"
 _LAST_RESORT = "last-resort"
 _UNCLAIMED = 20
 _BATCH = 24
@@ -39,7 +38,7 @@ class Keys:
         self._clock = clock
         self._random = random
         self._bundles: dict[bytes, KeyPackageBundle] = {}
-        self._doubted: set[bytes] = set()
+        self._drawn: set[bytes] = set()
         self._last_resort = b""
         self._low = asyncio.Event()
         self.identity: Identity
@@ -55,7 +54,6 @@ class Keys:
             self.secret = await self._ledger.get(ENDPOINT, "secret") or b""
         for name, value in await self._ledger.scan(_KEY_PACKAGES):
             self._bundles[bytes.fromhex(name)] = KeyPackageBundle.from_bytes(value)
-        self._doubted = {bytes.fromhex(name) for name, _ in await self._ledger.scan(_DOUBTED)}
         self._last_resort = await self._ledger.get(ENDPOINT, _LAST_RESORT) or b""
 
     async def _make(self, settings: EndpointSettings) -> None:
@@ -108,6 +106,7 @@ class Keys:
             last_resort=last_resort,
         )
         self._bundles[bundle.ref] = bundle
+        self._drawn.add(bundle.ref)
         return bundle
 
     @property
@@ -128,17 +127,12 @@ class Keys:
         if self._is_last_resort(ref):
             return []
         self._bundles.pop(ref, None)
-        self._doubted.discard(ref)
-        return [(_KEY_PACKAGES, ref.hex(), None), (_DOUBTED, ref.hex(), None)]
+        self._drawn.discard(ref)
+        return [(_KEY_PACKAGES, ref.hex(), None)]
 
-    def distrust(self) -> list[Record]:
-        """Doubt, from now on, every KeyPackage there is: a Welcome may have used it already. Return what to write."""
-        self._doubted.update(self._bundles)
-        return [(_DOUBTED, ref.hex(), b"") for ref in self._bundles]
-
-    def doubts(self, ref: bytes) -> bool:
-        """Whether a Welcome that uses this KeyPackage may have been used before."""
-        return ref in self._doubted
+    def fresh(self, refs: Iterable[bytes]) -> bool:
+        """Whether a Welcome for these KeyPackages is for one that this session drew, and that nothing has used yet."""
+        return any(ref in self._drawn for ref in refs)
 
     def _is_last_resort(self, ref: bytes) -> bool:
         return ref == self._last_resort

@@ -65,8 +65,12 @@ class Trust:
         acknowledged = position_of((await self._hello()).acknowledged)
         older = self._told or acknowledged > cursor
         if older:
-            log.warning("the ledger is an older copy: every room is re-keyed", cursor=cursor, acknowledged=acknowledged)
-            await self._rooms.distrust()
+            log.warning(
+                "the ledger is an older copy: what it would deliver may have been delivered",
+                cursor=cursor,
+                acknowledged=acknowledged,
+            )
+            self._rooms.older = True
             await self._deliveries.doubt()
             await self._ledger.commit(Change(records=[(ENDPOINT, _OLDER, b"1")]))
         self._reunited = await self._ledger.get(ENDPOINT, _OLDER) is None

@@ -39,6 +39,8 @@ class Room:
         """Whether what the ledger says of the group is known to be the latest: until then nothing is encrypted."""
         self.outrun = 0
         """How often in this epoch our commit came too late."""
+        self.diverged = False
+        """Whether the group has gone where we cannot follow, so that we have to come back by a commit from outside."""
         self.stored = False
         """Whether the ledger knows of the room."""
         self.behind = -1
@@ -59,9 +61,10 @@ class Room:
             group is not None
             and self.phase is RoomPhase.MEMBER
             and self.trusted
-            and not group.must_rekey
+            and group.may_send
             and len(self.members) > 1
             and self.pending is None
+            and not self.diverged
             and self.behind <= group.epoch
         )
 
@@ -74,7 +77,7 @@ class Room:
 
     @property
     def must_rekey(self) -> bool:
-        """Whether the group's keys may have been used by another copy of the ledger: we need new ones first."""
+        """Whether this session has drawn no keys of its own in the group: it must before it says anything."""
         return self.group is not None and self.group.must_rekey
 
     def protect(self, content: bytes, random: Random) -> tuple[int, bytes]:

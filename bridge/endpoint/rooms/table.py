@@ -1,8 +1,8 @@
 """Rooms and their groups: made, joined, changed.
 
 Whoever first needs a room makes it; the router lets one endpoint win, and the others wait for its Welcome. A commit of
-our own is kept, staged, until it is known to be accepted: by the router's answer or, after a crash or a refusal, by
-what the router fans out, for of each epoch there is one commit and the fan-out shows which.
+our own is kept, staged, until the router fans out the one commit of its epoch: whichever that is, it takes effect where
+it stands in the room's order, between what was said before it and after it, and never at the router's answer.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Rooms:
         self._by_conversation: dict[str, Room] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._settled: dict[str, asyncio.Event] = {}
+        self.older = False
+        """Whether the ledger is an older copy, so that commits that were heard already may never be heard again."""
 
     # --- finding ------------------------------------------------------------------------------------------------------
 
@@ -172,17 +174,23 @@ class Rooms:
                 await self._create(room)
             if room.phase is RoomPhase.CREATING:
                 await self._announce(room)
-            if room.phase is RoomPhase.MEMBER:
+            if room.diverged:
+                await self.come_back(room.uri)
+            elif room.phase is RoomPhase.MEMBER:
                 if room.pending is not None:
                     await self._propose(room, room.pending)
-                elif room.must_rekey:
+                elif self._owes_keys(room):
                     await self._rekey(room)
                 elif room.missing:
                     await self._invite(room)
-                return not (room.pending or room.missing or room.must_rekey)
+                return not (room.pending or room.missing or self._owes_keys(room))
         except RouterUnavailable as error:
             log.info("router cannot be reached", room=room.tag, error=str(error))
         return False
+
+    def _owes_keys(self, room: Room) -> bool:
+        """Whether something is to be said for which this session must first draw keys."""
+        return room.must_rekey and self._outbox.waits(room)
 
     async def _members_of(self, room: Room) -> frozenset[str]:
         match room.conversation:
@@ -276,18 +284,12 @@ class Rooms:
         """Hand the staged commit to the router. If it says no, the fan-out will show which commit it took."""
         bundle = HandshakeBundle(group_info=staged.group_info, commit=staged.commit, welcome=staged.welcome)
         answer = await self._router.update(room.uri, bundle)
-        if room.pending is not staged:
-            return  # the fan-out was faster than the answer
-        if not isinstance(answer, Refusal):
-            batch = self._outbox.batch()
-            self._merge(batch, room, staged)
-            await batch.commit()
-            self._outbox.wake()
-        elif answer.code in (RefusalCode.WRONG_EPOCH, RefusalCode.EPOCH_TOO_OLD):
+        if room.pending is not staged or not isinstance(answer, Refusal):
+            return  # the fan-out shows, or has shown, where in the room's order it stands
+        if answer.code in (RefusalCode.WRONG_EPOCH, RefusalCode.EPOCH_TOO_OLD):
             log.info("another commit was first", room=room.tag)
             room.outrun += 1
-            if room.outrun >= _PATIENCE and room.must_rekey:
-                await self.come_back(room.uri)  # what led to that epoch was heard by the ledger that is lost
+            room.diverged = self.older and room.outrun >= _PATIENCE  # the ledger that is lost heard what led there
         else:
             log.error("the router refuses a commit", room=room.tag, code=answer.code, text=answer.text)
             room.pending = None
@@ -315,12 +317,19 @@ class Rooms:
         """Follow a commit that was accepted ``at`` (milliseconds): our own, or somebody else's. Raises ``MlsError``."""
         if room.returning is not None and room.returning.commit == body:
             self._enter(batch, room, room.returning.group)
+            log.warning("back in a room, under new keys", room=room.tag)
         elif room.group is None or (mls.peek(body).epoch or 0) < room.group.epoch:
-            return  # made before we joined, or merged when the router answered
+            return  # made before we joined
         elif room.pending is not None and room.pending.commit == body:
             self._merge(batch, room, room.pending)
         else:
-            done = room.held.process(body, now=at // 1000)
+            try:
+                done = room.held.process(body, now=at // 1000)
+            except mls.OwnMessageError:
+                log.warning("a commit of ours that this ledger does not know: we come back anew", room=room.tag)
+                room.diverged = True
+                self.establish(room)
+                return
             room.pending = None
             if done.left:
                 log.warning("removed from a room", room=room.tag)
@@ -334,12 +343,10 @@ class Rooms:
         endpoint. Raises ``MlsError``.
         """
         identity, bundles = self._keys.identity, self._keys.bundles
-        group = mls.Group.join(identity, body, bundles, now=at // 1000)
-        if self._keys.doubts(group.joined_with):  # it may have been used, and messages sent under its keys
-            group = mls.Group.join(identity, body, bundles, distrust=self._random, now=at // 1000)
+        fresh = self._keys.fresh(mls.welcomed(body))
+        group = mls.Group.join(identity, body, bundles, fresh=fresh, now=at // 1000)
         batch.change.records += self._keys.spend(group.joined_with)
-        said = room_context(group.context)
-        room = None if said is None else self._welcomed(room_uri, said, group)
+        room = self._described(room_uri, group)
         if room is None:
             log.error("a Welcome to a room that is none of ours", room=room_uri)
             return None
@@ -354,6 +361,7 @@ class Rooms:
         """Be a member by this group; one that we made in vain, or have fallen out of, is forgotten."""
         self._forget_group(batch, room)
         room.group, room.phase, room.pending, room.returning = group, RoomPhase.MEMBER, None, None
+        room.diverged = False
         self._moved(batch, room)
 
     def _welcomed(self, room_uri: str, said: RoomContext, group: mls.Group) -> Room | None:
@@ -386,7 +394,7 @@ class Rooms:
     def _nudge(self, room: Room) -> None:
         if (event := self._settled.get(room.uri)) is not None:
             event.set()
-        if room.missing or room.must_rekey:
+        if room.missing or self._owes_keys(room):
             self.establish(room)
         self._outbox.wake()
 
@@ -400,50 +408,38 @@ class Rooms:
                 self.establish(room)
             self._nudge(room)
 
-    async def distrust(self) -> None:
-        """Let nothing be encrypted under keys of the ledger, in any room, before we have new ones there."""
-        batch = self._outbox.batch()
-        batch.change.records += self._keys.distrust()
-        for room in self._rooms.values():
-            if room.group is not None:
-                records = dict(await self._ledger.scan(space_of(room.group.group_id)))
-                room.group = mls.Group.restore(self._keys.identity, records, distrust=self._random)
-                room.refresh()
-                batch.touch(room)
-        await batch.commit()
-
     async def come_back(self, room_uri: str) -> None:
         """Join again, by a commit from outside, a group that has gone on without us. Raises ``RouterUnavailable``."""
+        room = self.get(room_uri)
+        way = None if room is None else room.returning
+        if room is None or way is None:
+            way = await self._way_back(room_uri)
+            if way is None or (room := self._described(room_uri, way.group)) is None:
+                log.warning("no way back into a room", room=room_uri)
+                return
+            room.returning = way
+        answer = await self._router.update(room_uri, HandshakeBundle(group_info=way.group_info, commit=way.commit))
+        if isinstance(answer, Refusal) and room.returning is way:
+            room.returning = None
+            log.info("not back yet", room=room.tag, code=answer.code, text=answer.text)
+
+    async def _way_back(self, room_uri: str) -> mls.ExternalJoin | None:
+        """Make the commit that puts a new leaf of ours in the place of the one that the router shows."""
         views = await self._router.rooms()
         ours = [m.leaf for view in views if view.room == room_uri for m in view.members if m.endpoint == self._uri]
         info = await self._router.group_info(room_uri)
         if not ours or isinstance(info, Refusal):
-            log.warning("no way back into a room", room=room_uri, member=bool(ours))
-            return
+            return None
         now, identity = self._clock() // 1000, self._keys.identity
         try:
-            way = mls.Group.join_external(identity, info, replace=ours[0], now=now, random=self._random)
+            return mls.Group.join_external(identity, info, replace=ours[0], now=now, random=self._random)
         except mls.MlsError as error:
-            log.warning("no way back into a room", room=room_uri, error=str(error))
-            return
-        said = room_context(way.group.context)
-        room = None if said is None else self._welcomed(room_uri, said, way.group)
-        if room is None:
-            log.error("a member of a room that is none of ours", room=room_uri)
-            return
-        room.returning = way
-        answer = await self._router.update(room_uri, HandshakeBundle(group_info=way.group_info, commit=way.commit))
-        if room.returning is not way:
-            return  # the fan-out was faster than the answer
-        room.returning = None
-        if isinstance(answer, Refusal):
-            log.info("not back yet", room=room.tag, code=answer.code, text=answer.text)
-            return
-        batch = self._outbox.batch()
-        self._enter(batch, room, way.group)
-        await batch.commit()
-        log.warning("back in a room, under new keys", room=room.tag)
-        self._nudge(room)
+            log.warning("the way back is closed", room=room_uri, error=str(error))
+            return None
+
+    def _described(self, room_uri: str, group: mls.Group) -> Room | None:
+        said = room_context(group.context)
+        return None if said is None else self._welcomed(room_uri, said, group)
 
     async def forget_old_epochs(self) -> None:
         """Delete the keys of epochs that are over for longer than late messages may take."""

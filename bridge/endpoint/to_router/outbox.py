@@ -131,6 +131,8 @@ class Outbox:
         self._last_id = 0
         self._ephemeral: asyncio.Task[None] | None = None
         self.failed: Failed
+        self.unopened: Callable[[Room], None]
+        """Hears of a room that is not open and for which something waits now."""
         self.submitted = 0
         """How many envelopes the router has accepted since the start."""
 
@@ -161,6 +163,10 @@ class Outbox:
     def __len__(self) -> int:
         return self._count
 
+    def waits(self, room: Room) -> bool:
+        """Whether a content of this room waits to be encrypted."""
+        return self._blank[room.uri] > 0
+
     def wake(self) -> None:
         """Look again: a room may have opened."""
         self._wake.set()
@@ -178,6 +184,7 @@ class Outbox:
             epoch, body = room.protect(content, self._random)
         else:
             self._blank[room.uri] += 1
+            self.unopened(room)
         return OutboxRow(
             id=self.next_id(),
             room=room.uri,

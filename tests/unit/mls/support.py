@@ -61,7 +61,7 @@ def invite(author, identity, *others, **wishes):
     """Add one more member by Welcome."""
     bundle = new_bundle(identity)
     staged = commit(author, *others, add=[bundle.message], **wishes)
-    return Group.join(identity, staged.welcome, [bundle], psks=wishes.get("psks"), now=NOW)
+    return Group.join(identity, staged.welcome, [bundle], psks=wishes.get("psks"), fresh=True, now=NOW)
 
 
 def new_group(identity, group_id=b"room", **options):
@@ -129,4 +129,4 @@ def rewrite(author, staged, change):
 
 def sealed(author, plaintext, kind=ContentType.APPLICATION, aad=b""):
     """A private message around any plaintext."""
-    return author._state.epoch._seal(kind, vec(aad), plaintext, os.urandom, 1, 0)
+    return author._state.epoch._seal(kind, vec(aad), plaintext, os.urandom, 0)

@@ -29,7 +29,7 @@ def new_pair(suite=1):
     group = Group.create(alice, b"room", context={0x0023: b"name"}, now=NOW, random=os.urandom)
     staged = group.stage(add=[bundle.message], now=NOW, random=os.urandom)
     group.merge(staged)
-    return group, Group.join(bob, staged.welcome, [bundle], now=NOW)
+    return group, Group.join(bob, staged.welcome, [bundle], fresh=True, now=NOW)
 
 
 @pytest.mark.parametrize("suite", [1, 2, 3, 5, 7])
@@ -70,7 +70,7 @@ def test_a_third_member_joins_and_leaves_while_the_router_follows_without_keys()
     assert [(a.member.uri, a.key_package_ref) for a in change.added] == [("mimi://bridge.example/d/shop", bundle.ref)]
     alice.process(staged.commit, now=NOW)
     bob.merge(staged)
-    shop = Group.join(carol, staged.welcome, [bundle], now=NOW)
+    shop = Group.join(carol, staged.welcome, [bundle], fresh=True, now=NOW)
     assert shop.joined_with == bundle.ref
     assert router.assurance == LegClass.PROVIDER
 
@@ -127,6 +127,9 @@ def test_a_group_survives_its_restoration_from_records():
     assert bob.epoch_authenticator == alice.epoch_authenticator
     assert bob.unprotect(early).data == b"late arrival"
     assert bob.unprotect(alice.protect(b"two", random=os.urandom)).data == b"two"
+    staged = bob.stage(now=NOW, random=os.urandom)
+    alice.process(staged.commit, now=NOW)
+    bob.merge(staged)
     assert alice.unprotect(bob.protect(b"three", random=os.urandom)).data == b"three"
 
 

@@ -25,13 +25,17 @@ def step(secret, label, generation, size):
 
 
 def test_the_secret_tree():
-    tree = SecretTree.start(SUITE, 0, 2, ROOT, lambda name, value: None)
     for leaf, side in enumerate((b"left", b"right")):
+        theirs, ours = (
+            SecretTree.start(SUITE, 0, 2, ROOT, lambda name, value: None, own, sending=True) for own in (1 - leaf, leaf)
+        )
         below = expand(ROOT, b"tree", side)
         for kind, label in ((HANDSHAKE, b"handshake"), (APPLICATION, b"application")):
             first = expand(below, label)
             second = step(first, b"secret", 0, 32)
-            found = tree.find_key(leaf, kind, 1)
+            assert ours.next_key(kind) == (0, step(first, b"key", 0, 16), step(first, b"nonce", 0, 12))
+            assert ours.sending()[kind] == (1, second)
+            found = theirs.find_key(leaf, kind, 1)
             assert (found.key, found.nonce) == (step(second, b"key", 1, 16), step(second, b"nonce", 1, 12))
             assert found.skipped == {0: (step(first, b"key", 0, 16), step(first, b"nonce", 0, 12))}
             assert found.secret == step(second, b"secret", 1, 32)

@@ -30,7 +30,6 @@ from protocol.mls.errors import (
     InputError,
     ProposalError,
     PskError,
-    RekeyRequiredError,
     SenderError,
     SuspendedError,
     WelcomeError,
@@ -119,7 +118,7 @@ def test_a_hub_proposes_and_a_member_commits():
     assert carol.standing == Standing.REMOVED
     bob.process(staged.commit, now=NOW)
     alice.merge(staged)
-    joined = Group.join(dave, staged.welcome, [bundle], now=NOW)
+    joined = Group.join(dave, staged.welcome, [bundle], fresh=True, now=NOW)
     agree(alice, bob, joined)
     assert joined.context == router.context == {0x8001: b"topic"}
 
@@ -325,34 +324,6 @@ def test_a_branch_has_no_strangers_and_belongs_to_its_group():
         follow_branch(friend, bob.identity, begun.staged.welcome, [bundle], now=NOW)
 
 
-def test_a_restored_group_that_cannot_be_trusted_keeps_quiet_until_it_re_keys():
-    alice, bob = new_members("a", "b")
-    bob._distrusted(os.urandom)
-    assert bob.must_rekey
-    with pytest.raises(RekeyRequiredError):
-        say(bob)
-    with pytest.raises(RekeyRequiredError):
-        bob.propose(SelfRemove(), random=os.urandom, private=True)
-    with pytest.raises(RekeyRequiredError):
-        stage(bob, private=True)
-    carol = new_bundle(new_identity("c"))
-    commit(bob, alice, add=[carol.message])  # even a commit that only adds has a path now
-    assert not bob.must_rekey
-    assert alice.unprotect(say(bob)).data == b"hello"
-
-
-def test_re_keying_counts_only_for_the_restoration_that_it_followed():
-    _, bob = new_members("a", "b")
-    before = stage(bob)
-    bob._distrusted(os.urandom)
-    bob.merge(before)
-    assert bob.must_rekey
-    staged = stage(bob)
-    bob._distrusted(os.urandom)
-    bob.merge(staged)
-    assert bob.must_rekey
-
-
 def test_a_group_of_its_own_kind_only():
     info = new_group(new_identity("a")).group_info(random=os.urandom)
     with pytest.raises(InputError):
@@ -429,7 +400,7 @@ def test_grease_is_tolerated_everywhere():
     bundle = KeyPackageBundle(odd, bundle.init_private, bundle.leaf_private)
     alice, bob = new_members("a", "b")
     staged = commit(alice, bob, add=[bundle.message])
-    joined = Group.join(greased, staged.welcome, [bundle], now=NOW)
+    joined = Group.join(greased, staged.welcome, [bundle], fresh=True, now=NOW)
     commit(joined, alice, bob)
     agree(alice, bob, joined)
     extra = (Extension(0x2A2A, b"x"),)

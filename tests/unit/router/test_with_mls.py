@@ -61,7 +61,7 @@ class Client:
         answer = await self.commit(add=packages)
         if isinstance(answer, Accepted):
             welcome = (await hear(other.router, 1))[-1]
-            other.group = Group.join(other.identity, welcome.body, [other.bundle], now=self.now)
+            other.group = Group.join(other.identity, welcome.body, [other.bundle], fresh=True, now=self.now)
         return answer
 
     def envelope(self, data: bytes) -> Envelope:
