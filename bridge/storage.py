@@ -13,8 +13,10 @@ thousand concurrent ones share an fsync. What a closure returned is handed out o
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -42,6 +44,8 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
+from bridge.backoff import Backoff
+
 T = TypeVar("T")
 
 BATCH = 128
@@ -59,6 +63,23 @@ _SQLITE_PRAGMAS = (
     "temp_store = MEMORY",
 )
 
+_NOT_NOW_S = (0.1, 5.0)
+_FULL = "the disk is full: free some space, and it goes on by itself"
+_READ_ONLY_DISK = "the disk is read-only: mend that, and it goes on by itself"
+_NO_ROOM = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EROFS: _READ_ONLY_DISK}
+_SQLITE_MOVED = sqlite3.SQLITE_READONLY_DBMOVED  # the file is gone: waiting does not help
+_SQLITE_NOT_NOW = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_READONLY: _READ_ONLY_DISK,
+    sqlite3.SQLITE_IOERR: "the disk fails: look at the system's log; it goes on by itself when it can",
+    sqlite3.SQLITE_BUSY: "another program holds the database's lock: end it, and it goes on by itself",
+}
+_POSTGRES_NOT_NOW = {
+    "53": "the database server has no room or no connection left: it goes on by itself when there is",
+    "25006": "the database server takes no writes: it goes on by itself when it does",
+    "57P03": "the database server is starting: it goes on by itself",
+}
+
 log = structlog.get_logger(__name__)
 
 
@@ -66,6 +87,15 @@ class StorageError(Exception):
     """A database cannot be opened, read or committed to; nothing of the transaction was kept."""
 
     code: ClassVar[str] = "storage"
+
+
+class NotNow(StorageError):
+    """The database can take nothing just now (the disk is full, read-only or failing); nothing was kept.
+
+    The writer tries again by itself; only what still waited when the database was closed hears of this.
+    """
+
+    code = "storage-full"
 
 
 class DatabaseInUseError(StorageError):
@@ -210,6 +240,8 @@ class Worker:
         self._queue: deque[_Job[Any]] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self.trouble = ""
+        """Why the thread waits before it tries a transaction again; '' while all is well."""
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
@@ -248,13 +280,14 @@ class Worker:
     def _work(self) -> None:
         while jobs := self._next_jobs():
             try:
-                self._transact(jobs)
+                self._transact_when_possible(jobs)
             except Exception as error:  # whatever it is, every caller must hear of it
                 cause = f"{type(error).__name__}: {error}"  # no traceback: its locals would show rows
                 log.error("transaction failed", database=self._engine.url.database, cause=cause)  # noqa: TRY400
                 self._disconnect()
+                kind = NotNow if isinstance(error, NotNow) else StorageError
                 for job in jobs:
-                    job.error = StorageError(f"the transaction failed and nothing of it was kept: {error}")
+                    job.error = kind(f"the transaction failed and nothing of it was kept: {error}")
             if self._connection is not None and self._connection.invalidated:
                 self._disconnect()  # the next one takes the writer's lock again
             _settle(jobs)
@@ -264,6 +297,35 @@ class Worker:
             while not self._queue and not self._stopping:
                 self._wake.wait()
             return [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+
+    def _transact_when_possible(self, jobs: list[_Job[Any]]) -> None:
+        """Run the transaction, again and again while there is no room for it. Raises ``NotNow`` when stopped meanwhile.
+
+        Callers only wait longer: what they queued stays whole and in its order, and nobody is told that something is
+        durable that is not.
+        """
+        backoff = Backoff(*_NOT_NOW_S, random=os.urandom)
+        while True:
+            try:
+                self._transact(jobs)
+            except Exception as error:
+                reason = not_now(error)
+                if self._read_only or not reason:
+                    raise
+                self._disconnect()
+                if not self.trouble:
+                    log.error("nothing can be written", database=self._engine.url.database, why=reason)  # noqa: TRY400
+                self.trouble = reason
+                with self._wake:
+                    if self._wake.wait_for(lambda: self._stopping, timeout=backoff.next()):
+                        raise NotNow(reason) from error
+                for job in jobs:
+                    job.error = None
+            else:
+                if self.trouble:
+                    log.info("everything that waited is written", database=self._engine.url.database)
+                    self.trouble = ""
+                return
 
     def _transact(self, jobs: list[_Job[Any]]) -> None:
         connection = self._connection or self._connect()
@@ -298,10 +360,27 @@ class Worker:
         self._connection = None
 
 
+def not_now(error: BaseException) -> str:
+    """Say in words what to do if the database can take nothing just now, but will later; '' for every other error.
+
+    SQLite's result codes and PostgreSQL's SQLSTATE classes; with all of them nothing of the transaction was kept.
+    """
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _NO_ROOM[error.errno]
+    cause = getattr(error, "orig", error)
+    code = getattr(cause, "sqlite_errorcode", None)
+    if isinstance(code, int) and code != _SQLITE_MOVED:
+        return _SQLITE_NOT_NOW.get(code & 0xFF, "")
+    state = getattr(cause, "sqlstate", None) or ""
+    return _POSTGRES_NOT_NOW.get(state) or _POSTGRES_NOT_NOW.get(state[:2], "")
+
+
 def _attempt(job: _Job[Any], connection: Connection) -> None:
     try:
         job.result = job.closure(connection)
     except (OperationalError, InterfaceError, InternalError) as error:  # the disk or the server, not the statement
+        if not_now(error):
+            raise  # the whole transaction may be gone with it
         job.error = StorageError(f"the database failed: {error}")
     except Exception as error:  # it belongs to the caller
         job.error = error

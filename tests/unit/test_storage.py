@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
 import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, bindparam, text, update
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, bindparam, event, text, update
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
 
-from bridge.storage import Bulk, Database, DatabaseInUseError, StorageError, open_engine, upgrade
+from bridge.storage import Bulk, Database, DatabaseInUseError, NotNow, StorageError, open_engine, upgrade
 
 REVISION = """
 from alembic import op
@@ -121,27 +122,6 @@ async def test_a_broken_transaction_is_told_to_everyone_in_it_and_the_next_one_w
     assert all(isinstance(answer, StorageError) for answer in answers)
     await database.writer.run(insert(2))
     assert await database.reader.run(numbers) == [2]
-
-
-async def test_a_full_disk_is_told_and_over_when_there_is_room_again(database: Database) -> None:
-    def pages(connection: Connection, limit: int) -> None:
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {limit}")
-
-    def fill(connection: Connection) -> None:
-        connection.exec_driver_sql("CREATE TABLE blobs AS SELECT randomblob(200000) AS body")
-
-    await database.writer.run(lambda connection: pages(connection, 10))
-    with pytest.raises(StorageError, match="full"):
-        await database.writer.run(fill)
-    first, gate = busy(database)
-    writes = [database.writer.queue(work) for work in (insert(1), fill, insert(2))]
-    gate.set()
-    await asyncio.gather(first, *writes, return_exceptions=True)
-    assert isinstance(writes[1].exception(), StorageError)
-    kept = [n for n, write in ((1, writes[0]), (2, writes[2])) if write.exception() is None]
-    assert await database.reader.run(numbers) == kept, "what was answered is kept, and nothing else"
-    await database.writer.run(lambda connection: pages(connection, 100_000))
-    await database.writer.run(fill)
 
 
 async def test_a_cancelled_caller_does_not_stop_the_writer(database: Database) -> None:
@@ -286,3 +266,68 @@ async def test_postgresql_that_drops_the_connection_is_reconnected(postgres_url:
     assert await database.reader.run(numbers) == [2]
     other.dispose()
     await database.close()
+
+
+class Disk:
+    """A disk below a database that can be full: SQLite then says so, as it does in life."""
+
+    def __init__(self, database: Database) -> None:
+        self.full = False
+        self.refused = 0
+        event.listen(database.engine, "before_cursor_execute", self._before)
+
+    def _before(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if self.full and statement.startswith("INSERT"):
+            self.refused += 1
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            error.sqlite_errorname = "SQLITE_FULL"
+            raise error
+
+
+async def test_while_the_disk_is_full_writers_wait_and_go_on_in_their_order(database: Database) -> None:
+    disk = Disk(database)
+    disk.full = True
+    writes = [database.writer.queue(insert(n)) for n in range(3)]
+    while disk.refused < 3:
+        await asyncio.sleep(0.01)
+    assert not any(write.done() for write in writes)
+    assert "full" in database.writer.trouble
+    disk.full = False
+    await asyncio.gather(*writes)
+    assert await database.reader.run(numbers) == [0, 1, 2]
+    assert database.writer.trouble == ""
+
+
+async def test_what_waits_for_room_when_the_database_is_closed_hears_that_it_was_not_kept(database: Database) -> None:
+    disk = Disk(database)
+    disk.full = True
+    write = database.writer.queue(insert(1))
+    while not disk.refused:
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        await database.close()
+    with pytest.raises(NotNow) as told:
+        await write
+    assert told.value.code == "storage-full"
+
+
+async def test_a_file_that_may_not_grow_is_a_full_disk_until_it_may(database: Database) -> None:
+    pages = 10
+
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    def fill(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE blobs AS SELECT randomblob(200000) AS body")
+
+    event.listen(database.engine, "begin", limit)
+    first, gate = busy(database)
+    writes = [database.writer.queue(work) for work in (insert(1), fill, insert(2))]
+    gate.set()
+    while not database.writer.trouble:
+        await asyncio.sleep(0.01)
+    assert await database.reader.run(numbers) == [], "what is not answered is not half there either"
+    pages = 100_000
+    await asyncio.gather(first, *writes)
+    assert await database.reader.run(numbers) == [1, 2]

@@ -10,13 +10,15 @@ An engine is judged by ``tests/unit/endpoint/ledger_suite.py``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct, field
 
 from bridge.endpoint.ledger.rows import (
     OFFERS_KEPT,
+    QUARANTINE_KEPT,
+    Damaged,
     DeliveryKind,
     DeliveryRow,
     InboxRow,
@@ -25,6 +27,8 @@ from bridge.endpoint.ledger.rows import (
     Native,
     OfferRow,
     OutboxRow,
+    QuarantineKind,
+    QuarantineRow,
     Record,
     RoomPhase,
     RoomRow,
@@ -35,7 +39,9 @@ from bridge.endpoint.ledger.rows import (
 
 __all__ = [
     "OFFERS_KEPT",
+    "QUARANTINE_KEPT",
     "Change",
+    "Damaged",
     "DeliveryKind",
     "DeliveryRow",
     "InboxRow",
@@ -45,6 +51,8 @@ __all__ = [
     "Native",
     "OfferRow",
     "OutboxRow",
+    "QuarantineKind",
+    "QuarantineRow",
     "Record",
     "RoomPhase",
     "RoomRow",
@@ -85,6 +93,13 @@ class Change(Struct):
     """Rooms whose offers are all closed, before ``offers`` are written."""
     offers: list[OfferRow] = field(default_factory=list)
     """New offers; each takes the place of an earlier one of the same message."""
+    quarantine: list[QuarantineRow] = field(default_factory=list)
+    """What is put aside; a row takes the place of the one of the same id."""
+    quarantine_done: list[int] = field(default_factory=list)
+    quarantine_over: int = 0
+    """What was put aside before this time, in milliseconds, is dropped."""
+    restored: list[tuple[str, bytes]] = field(default_factory=list)
+    """Damaged rows that are put back where they lay: the table, and ``Damaged.row``."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -92,7 +107,18 @@ class Change(Struct):
 
 
 class Ledger(Protocol):
-    """The durable state of one endpoint. Any call may raise ``bridge.storage.StorageError`` or ``SealError``."""
+    """The durable state of one endpoint. Any call may raise ``bridge.storage.StorageError``.
+
+    Records that cannot be opened raise ``SealError``. Rows of inbox, outbox, deliveries and offers that cannot be read
+    are left out of every answer and told to ``damaged``: one of them must not stop all others.
+    """
+
+    damaged: Callable[[Damaged], None]
+    """Hears of a row that cannot be read, each time that it is met; until it is set they are logged."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written just now ('' while it can): commits wait, and go on by themselves."""
 
     def commit(self, change: Change) -> asyncio.Future[None]:
         """Queue all of it as one transaction, written whole or not at all; durable when the awaitable is done.
@@ -151,8 +177,17 @@ class Ledger(Protocol):
     async def show(self, mimi_id: bytes) -> MessageLog | None:
         """Return one message with its timeline."""
 
+    async def quarantine(self, *, limit: int, kind: QuarantineKind | None = None) -> Sequence[QuarantineRow]:
+        """Return what was put aside, newest first."""
+
+    async def quarantined(self, id_: int) -> QuarantineRow | None:
+        """Return one thing that was put aside."""
+
+    async def quarantine_counts(self) -> Mapping[QuarantineKind, int]:
+        """Return how much of each kind is put aside."""
+
     async def last_id(self) -> int:
-        """Return the largest id that inbox, outbox or deliveries hold (0 if empty)."""
+        """Return the largest id that inbox, outbox, deliveries or quarantine hold (0 if empty)."""
 
     async def close(self) -> None:
         """Commit what is queued and close."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+import structlog
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
+from bridge.endpoint.errors import SealError
 from bridge.endpoint.ledger import tables
 from bridge.endpoint.ledger.rows import (
+    Damaged,
     DeliveryKind,
     DeliveryRow,
     InboxRow,
@@ -16,6 +20,8 @@ from bridge.endpoint.ledger.rows import (
     MessageRow,
     OfferRow,
     OutboxRow,
+    QuarantineKind,
+    QuarantineRow,
     RoomPhase,
     RoomRow,
     State,
@@ -28,6 +34,12 @@ _SOME = 500  # values in one IN (...): well below every engine's limit
 
 T = TypeVar("T")
 
+log = structlog.get_logger(__name__)
+
+
+def _log_damage(row: Damaged) -> None:
+    log.error("a row of the ledger cannot be read", table=row.table, id=row.id, why=row.why)
+
 
 class Reads:
     """The reading half of ``Ledger`` over one database; see the protocol for the meaning of each call."""
@@ -35,6 +47,7 @@ class Reads:
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
+        self.damaged: Callable[[Damaged], None] = _log_damage
 
     def _open(self, sealed: bytes, row: str) -> bytes:
         return self._sealer.open(bytes(sealed), row) if sealed else b""
@@ -66,17 +79,7 @@ class Reads:
     async def rooms(self) -> Sequence[RoomRow]:
         """Return every room."""
         rows = await self._read(lambda connection: connection.execute(select(tables.room)).all())
-        return [
-            RoomRow(
-                room=r.room,
-                conversation=self._open(r.conversation, cell("room", r.room, "conversation")),
-                phase=RoomPhase(r.phase),
-                name=self._text(r.name, cell("room", r.room, "name")),
-                group_id=bytes(r.group_id),
-                pending=self._open(r.pending, cell("room", r.room)),
-            )
-            for r in rows
-        ]
+        return self._readable("room", rows, self._room)
 
     async def natives(self, native_ids: Iterable[str]) -> Mapping[str, bytes]:
         """Return the MIMI ids of those native ids that are known."""
@@ -106,7 +109,8 @@ class Reads:
         """Return what was offered in a room, newest first."""
         table = tables.offer
         query = select(table).where(table.c.room == room).order_by(table.c.number.desc())
-        return [self._offer(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return self._readable("offer", rows, self._offer)
 
     async def offer_rooms(self) -> Mapping[str, bool]:
         """Return the rooms in which something was offered, and whether one of its offers is open."""
@@ -120,10 +124,7 @@ class Reads:
         place = self._sealer.index("conversation", conversation)
         query = select(table).where(table.c.place == place).order_by(table.c.id).limit(limit)
         rows = await self._read(lambda connection: connection.execute(query).all())
-        return [
-            InboxRow(id=r.id, conversation=conversation, event=self._open(r.event, cell("inbox", r.id)), at=r.at)
-            for r in rows
-        ]
+        return self._readable("inbox", rows, self._inbox)
 
     async def inbox_conversations(self) -> Mapping[str, int]:
         """Return the conversations with waiting events, and how many."""
@@ -131,27 +132,29 @@ class Reads:
         counts = (
             select(func.min(table.c.id).label("id"), func.count().label("waiting")).group_by(table.c.place).subquery()
         )
-        query = select(table.c.id, table.c.conversation, counts.c.waiting).join(counts, table.c.id == counts.c.id)
+        query = select(table, counts.c.waiting).join(counts, table.c.id == counts.c.id)
         rows = await self._read(lambda connection: connection.execute(query).all())
-        return {self._text(row.conversation, cell("inbox", row.id, "conversation")): row.waiting for row in rows}
+        return dict(self._readable("inbox", rows, lambda row: (self._conversation(row), row.waiting)))
 
     async def outbox(self, after: int, limit: int) -> Sequence[OutboxRow]:
         """Return outbox rows whose id is larger than ``after``, oldest first."""
         table = tables.outbox
         query = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
-        return [self._outbox(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return self._readable("outbox", rows, self._outbox)
 
     async def outbox_rows(self, ids: Iterable[int]) -> Sequence[OutboxRow]:
         """Return these outbox rows, oldest first."""
         table = tables.outbox
         rows = await self._read(lambda connection: in_batches(connection, select(table), table.c.id, ids))
-        return sorted((self._outbox(row) for row in rows), key=lambda row: row.id)
+        return sorted(self._readable("outbox", rows, self._outbox), key=lambda row: row.id)
 
     async def deliveries(self, room: str, limit: int) -> Sequence[DeliveryRow]:
         """Return the oldest deliveries of a room that are not parked."""
         table = tables.delivery
         query = select(table).where(table.c.room == room, table.c.parked.is_(False)).order_by(table.c.id).limit(limit)
-        return [self._delivery(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return self._readable("delivery", rows, self._delivery)
 
     async def delivery_rooms(self) -> Mapping[str, int]:
         """Return the rooms with deliveries that are not parked, and how many."""
@@ -163,7 +166,8 @@ class Reads:
         """Return all parked deliveries, oldest first."""
         table = tables.delivery
         query = select(table).where(table.c.parked.is_(True)).order_by(table.c.id)
-        return [self._delivery(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return self._readable("delivery", rows, self._delivery)
 
     async def log(self, *, limit: int, room: str = "", state: State | None = None) -> Sequence[MessageRow]:
         """Return the newest messages of the log, newest first."""
@@ -192,16 +196,118 @@ class Reads:
         return MessageLog(
             message=found,
             timeline=(*_first_steps(found, accepted[0].accepted_at), *map(self._status, timeline)),
-            delivery=self._delivery(pending[0]) if pending else None,
+            delivery=next(iter(self._readable("delivery", pending, self._delivery)), None),
         )
 
+    async def quarantine(self, *, limit: int, kind: QuarantineKind | None = None) -> Sequence[QuarantineRow]:
+        """Return what was put aside, newest first."""
+        table = tables.quarantine
+        query = select(table).order_by(table.c.id.desc()).limit(limit)
+        if kind is not None:
+            query = query.where(table.c.kind == kind.value)
+        return [self._aside(r) for r in await self._read(lambda connection: connection.execute(query).all())]
+
+    async def quarantined(self, id_: int) -> QuarantineRow | None:
+        """Return one thing that was put aside."""
+        query = select(tables.quarantine).where(tables.quarantine.c.id == id_)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return self._aside(rows[0]) if rows else None
+
+    async def quarantine_counts(self) -> Mapping[QuarantineKind, int]:
+        """Return how much of each kind is put aside."""
+        table = tables.quarantine
+        query = select(table.c.kind, func.count()).group_by(table.c.kind)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return {QuarantineKind(kind): count for kind, count in map(tuple, rows)}
+
     async def last_id(self) -> int:
-        """Return the largest id that inbox, outbox or deliveries hold (0 if empty)."""
-        queries = [select(func.max(table.c.id)) for table in (tables.inbox, tables.outbox, tables.delivery)]
+        """Return the largest id that inbox, outbox, deliveries or quarantine hold (0 if empty)."""
+        numbered = (tables.inbox, tables.outbox, tables.delivery, tables.quarantine)
+        queries = [select(func.max(table.c.id)) for table in numbered]
         found = await self._read(lambda connection: [connection.execute(q).scalar_one_or_none() for q in queries])
         return max(value or 0 for value in found)
 
     # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def _readable(self, table: str, rows: Iterable[Row[Any]], read: Callable[[Row[Any]], T]) -> list[T]:
+        """Read rows; those that cannot be read are left out, and told to ``damaged``."""
+        found = []
+        for row in rows:
+            try:
+                found.append(read(row))
+            except (SealError, ValueError) as error:  # ValueError: a word that this version does not know
+                self._tell(table, row, error)
+        return found
+
+    def _tell(self, table: str, row: Row[Any], error: Exception) -> None:
+        columns = {
+            name: value for name, value in row._asdict().items() if name in tables.metadata.tables[table].columns
+        }
+        place = columns.get("room", "")
+        if table == "inbox":
+            try:
+                place = self._conversation(row)
+            except SealError:
+                place = ""
+        self.damaged(
+            Damaged(
+                table=table,
+                id=columns.get("id", 0),
+                place=place,
+                mimi_id=bytes(columns.get("mimi_id") or b""),
+                row=msgspec.msgpack.encode(columns),
+                why=str(error),
+            )
+        )
+
+    def _room(self, row: Row[Any]) -> RoomRow:
+        try:
+            pending = self._open(row.pending, cell("room", row.room))
+        except SealError as error:  # our staged commit is lost: the room itself is not
+            self._tell("room", row, error)
+            pending = b""
+        return RoomRow(
+            room=row.room,
+            conversation=self._open(row.conversation, cell("room", row.room, "conversation")),
+            phase=RoomPhase(row.phase),
+            name=self._text(row.name, cell("room", row.room, "name")),
+            group_id=bytes(row.group_id),
+            pending=pending,
+        )
+
+    def _conversation(self, row: Row[Any]) -> str:
+        return self._text(row.conversation, cell("inbox", row.id, "conversation"))
+
+    def _excerpt(self, row: Row[Any]) -> str:
+        """Return a message's excerpt; one that cannot be opened is none: it costs a quote, not the message."""
+        try:
+            return self._text(row.excerpt, cell("message", bytes(row.mimi_id)))
+        except (SealError, ValueError) as error:
+            log.warning("an excerpt cannot be read", why=str(error))
+            return ""
+
+    def _aside(self, row: Row[Any]) -> QuarantineRow:
+        try:
+            item = self._open(row.item, cell("quarantine", row.id))
+            place = self._text(row.place, cell("quarantine", row.id, "place"))
+            words = self._text(row.text, cell("quarantine", row.id, "text"))
+        except SealError as error:  # it can be shown and dropped, but not tried again
+            item, place, words = b"", "", str(error)
+        return QuarantineRow(
+            id=row.id,
+            kind=QuarantineKind(row.kind),
+            place=place,
+            item=item,
+            code=row.code,
+            text=words,
+            at=row.at,
+            attempts=row.attempts,
+            raw=row.raw,
+        )
+
+    def _inbox(self, row: Row[Any]) -> InboxRow:
+        event = self._open(row.event, cell("inbox", row.id))
+        return InboxRow(id=row.id, conversation=self._conversation(row), event=event, at=row.at)
 
     def _message(self, row: Row[Any]) -> MessageRow:
         mimi_id = bytes(row.mimi_id)
@@ -214,7 +320,7 @@ class Reads:
             native_id=self._text(row.native_id, cell("message", mimi_id, "native_id")),
             state=State(row.state),
             reason=row.reason,
-            excerpt=self._text(row.excerpt, cell("message", mimi_id)),
+            excerpt=self._excerpt(row),
             reaction=row.reaction,
             whole=bytes(row.whole),
         )

@@ -179,6 +179,61 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class QuarantineKind(StrEnum):
+    """What was put aside."""
+
+    EVENT = "event"
+    """An event of the adapter; the item is the event, encoded."""
+    AWAITING_MEDIA = "awaiting-media"
+    """A message that waited for its files, or behind one that did."""
+    CONTENT = "content"
+    """A content on its way to the router."""
+    DELIVERY = "delivery"
+    """A message or status on its way to the network."""
+    ROOM = "room"
+    """A room or its group; the item is empty, for the room's rows stay where they are."""
+    NOTIFICATION = "notification"
+    """Something the router handed on."""
+
+
+class QuarantineRow(Struct, frozen=True, kw_only=True):
+    """Something that could not be handled (``item``, sealed), put aside so that everything else goes on.
+
+    ``place`` is its room's URI, or its conversation's key ('' if it has none); ``code`` a stable word for the reason,
+    ``text`` the reason for people; ``at`` when it was put aside, in milliseconds; ``attempts`` how often it has been
+    tried. ``raw``: the item is a row of the ledger as it lay there, because it could not be opened (see ``Damaged``).
+    """
+
+    id: int
+    kind: QuarantineKind
+    place: str
+    item: bytes
+    code: str
+    text: str
+    at: int
+    attempts: int = 1
+    raw: bool = False
+
+
+QUARANTINE_KEPT = 1000
+"""How many things of each kind are kept in quarantine; the oldest go first."""
+
+
+class Damaged(Struct, frozen=True):
+    """A stored row that cannot be read: sealed under another key, changed, moved, or of a newer version.
+
+    ``table`` and ``id`` name it, ``place`` and ``mimi_id`` are what can still be read of it, ``row`` is all of it,
+    encoded, fit for ``Change.restored``.
+    """
+
+    table: str
+    id: int
+    place: str
+    mimi_id: bytes
+    row: bytes
+    why: str
+
+
 class MessageLog(Struct, frozen=True, kw_only=True):
     """A message of the log with its whole timeline, for people."""
 

@@ -36,6 +36,11 @@ class SqlLedger(Reads):
         """Commit what is queued and close."""
         await self._database.close()
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written just now ('' while it can)."""
+        return self._database.writer.trouble
+
     def commit(self, change: Change) -> asyncio.Future[None]:
         """Queue the change as one transaction; the future is done when it is durable."""
         return self._database.writer.queue(lambda connection: self._writes.write(connection, change))

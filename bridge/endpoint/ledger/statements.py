@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert_insert
 from sqlalchemy.sql import ClauseElement
 
 from bridge.endpoint.ledger import tables
-from bridge.endpoint.ledger.rows import OFFERS_KEPT
+from bridge.endpoint.ledger.rows import OFFERS_KEPT, QUARANTINE_KEPT
 
 
 class Prepared:
@@ -114,4 +114,18 @@ class Statements:
         )
         self.prune_offers = Prepared(
             dialect, delete(offer).where(offer.c.room == bindparam("key"), offer.c.number.not_in(newest)), ["key"]
+        )
+        aside = tables.quarantine
+        self.put_quarantine = _upsert(dialect, aside)
+        self.delete_quarantine = _delete(dialect, aside)
+        self.end_quarantine = Prepared(dialect, delete(aside).where(aside.c.at < bindparam("before")), ["before"])
+        kept = (
+            select(aside.c.id)
+            .where(aside.c.kind == bindparam("key"))
+            .order_by(aside.c.id.desc())
+            .limit(literal_column(str(QUARANTINE_KEPT)))
+            .offset(literal_column("0"))
+        )
+        self.prune_quarantine = Prepared(
+            dialect, delete(aside).where(aside.c.kind == bindparam("key"), aside.c.id.not_in(kept)), ["key"]
         )

@@ -149,3 +149,18 @@ delivery = Table(
     Index("delivery_parked", "parked", "id"),
     Index("delivery_message", "mimi_id"),
 )
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("place", LargeBinary, nullable=False),
+    Column("item", LargeBinary, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    Column("at", BIG, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("raw", Boolean, nullable=False),
+    Index("quarantine_kind", "kind", "id"),
+)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, select
+import msgspec
+from sqlalchemy import Connection, Dialect, insert, select
 
 from bridge.endpoint.ledger import tables
 from bridge.endpoint.ledger.contract import Change
 from bridge.endpoint.ledger.reads import in_batches
-from bridge.endpoint.ledger.rows import DeliveryKind, DeliveryRow, MessageRow, State
+from bridge.endpoint.ledger.rows import DeliveryKind, DeliveryRow, MessageRow, QuarantineRow, State
 from bridge.endpoint.ledger.sealing import Sealer, cell
 from bridge.endpoint.ledger.statements import Statements
 
@@ -84,6 +85,23 @@ class Writes:
             ],
         )
         self._write_offers(connection, change)
+        self._write_quarantine(connection, change)
+
+    def _write_quarantine(self, connection: Connection, change: Change) -> None:
+        do = self._statements
+        for name, row in change.restored:
+            connection.execute(insert(tables.metadata.tables[name]).values(msgspec.msgpack.decode(row)))
+        do.delete_quarantine.run(connection, [(id_,) for id_ in change.quarantine_done])
+        if change.quarantine_over:
+            do.end_quarantine.run(connection, [(change.quarantine_over,)])
+        do.put_quarantine.run(connection, list(map(self._quarantine_values, change.quarantine)))
+        do.prune_quarantine.run(connection, [(kind.value,) for kind in {q.kind for q in change.quarantine}])
+
+    def _quarantine_values(self, q: QuarantineRow) -> tuple[Any, ...]:
+        item = self._seal(q.item, cell("quarantine", q.id))
+        place = self._seal(q.place.encode(), cell("quarantine", q.id, "place"))
+        words = self._seal(q.text.encode(), cell("quarantine", q.id, "text"))
+        return q.id, q.kind.value, place, item, q.code, words, q.at, q.attempts, q.raw
 
     def _write_log(self, connection: Connection, change: Change) -> frozenset[bytes]:
         """Write what concerns the log; return the messages that were in it already and are not taken again."""

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from bridge.endpoint.ledger.contract import (
     OFFERS_KEPT,
+    QUARANTINE_KEPT,
     Change,
     DeliveryKind,
     DeliveryRow,
@@ -18,6 +19,8 @@ from bridge.endpoint.ledger.contract import (
     Native,
     OfferRow,
     OutboxRow,
+    QuarantineKind,
+    QuarantineRow,
     RoomPhase,
     RoomRow,
     State,
@@ -48,6 +51,13 @@ def delivery(id: int, mimi_id: bytes = ONE, **changes: object) -> DeliveryRow:
 
 def offer(number: int, **changes: object) -> OfferRow:
     row = OfferRow(mimi_id=bytes([number]) * 32, room=ROOM, native_id=f"m{number}", part=b"offered", at=number)
+    return structs.replace(row, **changes)
+
+
+def aside(id: int, **changes: object) -> QuarantineRow:
+    row = QuarantineRow(
+        id=id, kind=QuarantineKind.EVENT, place=ROOM, item=b"sealed", code="defect", text="it was too much", at=5
+    )
     return structs.replace(row, **changes)
 
 
@@ -215,3 +225,22 @@ class LedgerSuite:
         assert await again.get("a", "x") == b"1"
         assert await again.messages([ONE]) == {ONE: message(ONE)}
         assert await again.deliveries(ROOM, 5) == [delivery(1)]
+
+    async def test_what_is_put_aside_can_be_found_counted_and_dropped(self, ledger: Ledger) -> None:
+        rows = [aside(1), aside(2, kind=QuarantineKind.DELIVERY), aside(3, raw=True, attempts=2)]
+        await ledger.commit(Change(quarantine=rows))
+        assert await ledger.quarantine(limit=2) == rows[:0:-1]
+        assert await ledger.quarantine(limit=9, kind=QuarantineKind.EVENT) == [rows[2], rows[0]]
+        assert await ledger.quarantined(2) == rows[1]
+        assert await ledger.quarantine_counts() == {QuarantineKind.EVENT: 2, QuarantineKind.DELIVERY: 1}
+        assert await ledger.last_id() == 3
+        await ledger.commit(Change(quarantine=[aside(1, attempts=7)], quarantine_done=[2]))
+        assert [(row.id, row.attempts) for row in await ledger.quarantine(limit=9)] == [(3, 2), (1, 7)]
+
+    async def test_what_is_put_aside_has_an_end_in_number_and_in_time(self, ledger: Ledger) -> None:
+        await ledger.commit(Change(quarantine=[aside(0, kind=QuarantineKind.ROOM, at=1)]))
+        await ledger.commit(Change(quarantine=[aside(n, at=n) for n in range(1, QUARANTINE_KEPT + 4)]))
+        counts = await ledger.quarantine_counts()
+        assert counts == {QuarantineKind.EVENT: QUARANTINE_KEPT, QuarantineKind.ROOM: 1}, "of each kind so many"
+        await ledger.commit(Change(quarantine_over=QUARANTINE_KEPT + 3))
+        assert [row.at for row in await ledger.quarantine(limit=9)] == [QUARANTINE_KEPT + 3]

@@ -16,6 +16,7 @@ from bridge.endpoint.errors import SealError
 from bridge.endpoint.ledger import upgrade
 from bridge.endpoint.ledger.contract import (
     Change,
+    Damaged,
     InboxRow,
     Native,
     RoomPhase,
@@ -163,6 +164,25 @@ class TestSqlite(LedgerSuite):
         stored = file.read_bytes()
         assert b"sea~anna" not in stored
         assert b"m10" not in stored
+
+    async def test_a_row_that_cannot_be_opened_is_told_of_and_costs_no_other(self, opened: Opened) -> None:
+        await opened.ledger.commit(Change(deliveries=[delivery(1), delivery(2)], messages=[message(ONE, excerpt="so")]))
+        await opened.ledger.close()
+        engine = create_engine(opened.url)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE delivery SET content = X'0102' WHERE id = 1"))
+            connection.execute(text("UPDATE message SET excerpt = X'0102'"))
+        engine.dispose()
+        ledger = await opened.open()
+        told: list[Damaged] = []
+        ledger.damaged = told.append
+        assert [row.id for row in await ledger.deliveries(ROOM, 9)] == [2]
+        assert [(row.table, row.id, row.place, row.mimi_id) for row in told] == [("delivery", 1, ROOM, ONE)]
+        assert (await ledger.messages([ONE]))[ONE].excerpt == ""
+        await ledger.commit(Change(deliveries_done=[1, 2]))
+        await ledger.commit(Change(restored=[("delivery", told[0].row)]))
+        assert await ledger.deliveries(ROOM, 9) == [], "put back as it was, it is no more readable than before"
+        assert told[1] == told[0]
 
     async def test_a_sealed_value_does_not_open_in_another_row(self, opened: Opened) -> None:
         await opened.ledger.commit(Change(records=[("a", "x", b"1"), ("a", "y", b"2")]))
