@@ -21,6 +21,7 @@ from adapters.contract import (
     SignedOut,
     StatusUpdate,
 )
+from adapters.kit import addresses
 from adapters.matrix import html
 from adapters.matrix.arrivals import Arrivals
 from adapters.matrix.client import Client, Rejected, path
@@ -82,6 +83,7 @@ class Matrix:
             await self._directs.load()
             await self._intake.load()
             await self._groups.open()
+            await self._arrivals.load()
         except BaseException:
             await self.close()
             raise
@@ -96,7 +98,9 @@ class Matrix:
         self._groups = Groups(client, names, account.groups)
         self._speech = Speech(client, names, self._ghosts, self._directs, self._groups, self._media)
         membership = Membership(client, names, self._ghosts, people, self._directs, self._groups)
-        self._arrivals = Arrivals(names, people, self._directs, self._groups, membership, self._speech.speak)
+        self._arrivals = Arrivals(
+            names, people, self._directs, self._groups, membership, self._speech.speak, store, account.now
+        )
         self._intake = Intake(hs_token, store, self._arrivals, self._is_user, self._is_alias)
         self._client = client
 
@@ -104,7 +108,7 @@ class Matrix:
         """Stop everything; transactions that are not done come again."""
         client, self._client = self._client, None
         if client is not None:
-            self._arrivals.close()
+            await self._arrivals.close()
             await self._intake.close()
             await client.close()
 
@@ -154,7 +158,7 @@ class Matrix:
 
     async def _is_user(self, user_id: str) -> bool:
         address = await self._ghosts.address(user_id)
-        if address is None or address.network == self._names.network:
+        if address is None or address.network == self._names.network or addresses.flaw(address):
             return False
         await self._ghosts.ensure(Profile(address))
         return True

@@ -23,11 +23,13 @@ from adapters.contract import (
     Outcome,
     Refused,
     Retry,
+    Store,
 )
 from adapters.matrix import codec
 from adapters.matrix.client import Json
 from adapters.matrix.directs import Directs
 from adapters.matrix.groups import Groups
+from adapters.matrix.invitations import Invitation, Invitations
 from adapters.matrix.membership import Membership
 from adapters.matrix.names import Names
 from adapters.matrix.people import People
@@ -42,6 +44,9 @@ Speak: TypeAlias = Callable[[str, str, codec.Say, str], Awaitable[object]]
 
 _Answer: TypeAlias = "asyncio.Future[Refused | None]"
 
+_ENTERING_S: Final = 20.0
+"""How long what is said in a room waits for our ghost to have entered; it is read back then in any case."""
+_TOO_LATE: Final = "this room could not be entered"
 _WORDS: Final = {
     "unknown-conversation": "Nobody can be reached here: this message was not passed on.",
     "too-large": "This message is too large: it was not passed on.",
@@ -55,7 +60,15 @@ class Arrivals:
     """Takes events, one after the other; the endpoint takes what they mean from ``queue``."""
 
     def __init__(
-        self, names: Names, people: People, directs: Directs, groups: Groups, membership: Membership, speak: Speak
+        self,
+        names: Names,
+        people: People,
+        directs: Directs,
+        groups: Groups,
+        membership: Membership,
+        speak: Speak,
+        store: Store,
+        now: Callable[[], int],
     ) -> None:
         self.queue: asyncio.Queue[Event] = asyncio.Queue()
         self._names = names
@@ -66,12 +79,19 @@ class Arrivals:
         self._speak = speak
         self._signs = Signs(names, people)
         self._open: set[_Answer] = set()
+        answers = (self._answer_invitation, self._decline_invitation)
+        self._invitations = Invitations(names.server, store, now, *answers)
 
-    def close(self) -> None:
+    async def load(self) -> None:
+        """Go on with what an earlier run has left to answer."""
+        await self._invitations.load()
+
+    async def close(self) -> None:
         """Give up waiting for the endpoint: the homeserver will bring again what was not acknowledged."""
         for answer in self._open:
             if not answer.done():
                 answer.set_exception(Retry("closing"))
+        await self._invitations.close()
 
     async def event(self, event: Json) -> Settled | None:
         """Take one event of a room. What it returns must be awaited before the homeserver is told "received".
@@ -81,14 +101,19 @@ class Arrivals:
         """
         try:
             return await self._event(event)
-        except Outcome:
-            raise
         except Exception:
             log.exception("a defect: the event %r was left out", event.get("event_id"))
             return None
 
     def ephemeral(self, event: Json) -> Settled | None:
-        """Take a typing notice or receipts; what it returns is as with ``event``."""
+        """Take a typing notice or receipts, as ``event`` takes an event."""
+        try:
+            return self._ephemeral(event)
+        except Exception:
+            log.exception("a defect: a typing notice or a receipt was left out")
+            return None
+
+    def _ephemeral(self, event: Json) -> Settled | None:
         room_id, content = event.get("room_id"), event.get("content")
         if not isinstance(room_id, str) or not isinstance(content, dict):
             return None
@@ -121,16 +146,43 @@ class Arrivals:
         ours = self._names.owns(sender)
         self._signs.passed(event, kind, room_id, event_id, ours=ours)
         if kind == "m.room.member":
-            missed = await self._membership.take(event, sender, room_id)
-            said = [settled for each in missed if (settled := await self._missed(each)) is not None]
-            return asyncio.gather(*said) if said else None
+            if await self._membership.take(event, sender, room_id):
+                await self._invitations.take(room_id, str(event["state_key"]), sender)
         elif kind in codec.SAID and not ours and "state_key" not in event:
+            if self._invitations.waits(room_id):
+                # It comes after what was said before our ghost entered, which is being read just now.
+                return asyncio.create_task(self._said_later(event, kind, sender, room_id, event_id))
             return await self._said(event, kind, sender, room_id, event_id)
         return None
 
+    async def _said_later(self, event: Json, kind: str, sender: str, room_id: str, event_id: str) -> None:
+        await self._invitations.settled(room_id, _ENTERING_S)
+        if (settled := await self._said(event, kind, sender, room_id, event_id)) is not None:
+            await settled
+
+    async def _answer_invitation(self, invitation: Invitation) -> None:
+        """Follow or decline; done when what was said before is durable. Raises an outcome."""
+        missed = await self._membership.answer(invitation.room_id, invitation.user, invitation.inviter)
+        said = [settled for each in missed if (settled := await self._missed(each)) is not None]
+        await asyncio.gather(*said)
+
+    async def _decline_invitation(self, invitation: Invitation) -> None:
+        await self._membership.decline(invitation.room_id, invitation.user, _TOO_LATE)
+
     async def _missed(self, event: Json) -> Settled | None:
         """Take an event that was read back; should it be pushed too, the endpoint knows it by its id."""
-        return None if event.get("type") == "m.room.member" else await self._event(event)
+        kind, sender, room_id, event_id = (event.get(f) for f in ("type", "sender", "room_id", "event_id"))
+        said = isinstance(kind, str) and kind in codec.SAID and "state_key" not in event
+        if not said or not all(isinstance(each, str) for each in (sender, room_id, event_id)):
+            return None
+        self._signs.passed(event, str(kind), str(room_id), str(event_id), ours=self._names.owns(str(sender)))
+        if self._names.owns(str(sender)):
+            return None
+        try:
+            return await self._said(event, str(kind), str(sender), str(room_id), str(event_id))
+        except Exception:
+            log.exception("a defect: the event %r was left out", event_id)
+            return None
 
     async def _said(self, event: Json, kind: str, sender: str, room_id: str, event_id: str) -> Settled | None:
         conversation = self._conversation(room_id)
@@ -147,13 +199,16 @@ class Arrivals:
             inbound = Inbound(
                 native_id=event_id,
                 conversation=conversation,
-                sender=await self._people.profile(sender),
+                sender=await self._people.profile(sender, room_id, self._ours(conversation)),
                 message=message,
                 sent_at=at if type(at) is int and 0 <= at < 1 << 53 else None,
                 acknowledge=self._resolves(answer),
             )
             self.queue.put_nowait(inbound)
         return self._settle(answer, conversation, kind, room_id, event_id)
+
+    def _ours(self, conversation: Conversation) -> str:
+        return self._names.ghost(conversation.peer) if isinstance(conversation, Direct) else self._names.bot_id
 
     def _answer(self) -> _Answer:
         return asyncio.get_running_loop().create_future()

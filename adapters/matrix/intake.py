@@ -143,7 +143,7 @@ class Intake:
                 wait_for(await self._arrivals.event(_event(raw)))
             for raw in transaction.ephemeral or transaction.unstable:
                 wait_for(self._arrivals.ephemeral(_event(raw)))
-            await asyncio.gather(*waiting)
+            await asyncio.gather(*map(_borne, waiting))
         except BaseException:
             for each in waiting:
                 each.cancel()
@@ -152,6 +152,16 @@ class Intake:
             await self._store.put(_LAST, name.encode())
         self._last = name
         self.count += 1
+
+
+async def _borne(settled: Settled) -> None:
+    """Wait for one event. Raises an outcome when the endpoint has not taken it: the homeserver is to bring it again."""
+    try:
+        await settled
+    except Outcome:
+        raise
+    except Exception:  # it would come again for ever, and nothing after it
+        log.exception("a defect: an event was left out")
 
 
 async def _read(request: web.Request) -> Transaction:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from adapters.contract import Direct, Profile
-from adapters.matrix.client import Client, Json, Rejected, path
+from adapters.kit import addresses
+from adapters.matrix.client import Client, Json, path
 from adapters.matrix.directs import Directs
 from adapters.matrix.ghosts import Ghosts
 from adapters.matrix.groups import Groups
-from adapters.matrix.names import Names
+from adapters.matrix.names import Names, is_user_id
 from adapters.matrix.people import People
 from protocol.uri import Address
 
@@ -23,7 +24,7 @@ _DECLINED: Final = "only rooms of two, or rooms plumbed by this bridge's operato
 
 
 class Membership:
-    """Takes membership events, one after the other."""
+    """Takes membership events, one after the other, without asking anybody; and answers invitations, beside them."""
 
     def __init__(
         self, client: Client, names: Names, ghosts: Ghosts, people: People, directs: Directs, groups: Groups
@@ -35,15 +36,11 @@ class Membership:
         self._directs = directs
         self._groups = groups
 
-    async def take(self, event: Json, sender: str, room_id: str) -> Sequence[Json]:
-        """Take one ``m.room.member`` event; raises an outcome when the homeserver should bring it again.
-
-        Returns what was said in a new direct room before the invited ghost came, oldest first: a homeserver pushes only
-        what happens while one of ours is in a room, and people write as soon as they have invited.
-        """
+    async def take(self, event: Json, sender: str, room_id: str) -> bool:
+        """Take one ``m.room.member`` event; say whether it is an invitation that is to be answered."""
         content, user = event.get("content"), event.get("state_key")
         if not isinstance(content, dict) or not isinstance(user, str):
-            return ()
+            return False
         membership = content.get("membership")
         if not self._names.owns(user):
             if membership == "join":
@@ -51,31 +48,34 @@ class Membership:
             if membership in ("join", "leave", "ban"):
                 await self._directs.present(room_id, user, here=membership == "join")
         elif membership == "invite":
-            if not self._names.owns(sender):
-                return await self._invited(room_id, user, sender)
+            return not self._names.owns(sender)
         elif membership in ("join", "leave", "ban"):
             self._groups.note(room_id, user, here=membership == "join")
             if membership != "join" and user == self._names.bot_id:
                 self._groups.expelled(room_id)
             elif membership != "join":
                 await self._directs.unbind(room_id, user)
+        return False
+
+    async def answer(self, room_id: str, user: str, inviter: str) -> Sequence[Json]:
+        """Follow an invitation that makes a direct room; decline any other, in words. Raises an outcome.
+
+        Returns what was said in a new direct room before the invited ghost came, oldest first: a homeserver pushes only
+        what happens while one of ours is in a room, and people write as soon as they have invited.
+        """
+        if user == self._names.bot_id:
+            follow = await self._groups.admitted(room_id)
+        else:
+            follow = await self._follow(room_id, user, inviter)
+        if not follow:
+            await self.decline(room_id, user, _DECLINED)
+        elif self._directs.of(room_id) is not None:
+            return await self._missed(room_id, user)
         return ()
 
-    async def _invited(self, room_id: str, user: str, inviter: str) -> Sequence[Json]:
-        """Follow an invitation that makes a direct room; decline any other, in words."""
-        try:
-            if user == self._names.bot_id:
-                follow = await self._groups.admitted(room_id)
-            else:
-                follow = await self._follow(room_id, user, inviter)
-            if not follow:
-                leave = path("rooms", room_id, "leave")
-                await self._client.call("POST", leave, {"reason": _DECLINED}, user=user)
-            elif self._directs.of(room_id) is not None:
-                return await self._missed(room_id, user)
-        except Rejected as e:
-            log.warning("an invitation to %s cannot be answered: %s", room_id, e)
-        return ()
+    async def decline(self, room_id: str, user: str, reason: str) -> None:
+        """Leave a room, or an invitation into it, and say why. Raises an outcome."""
+        await self._client.call("POST", path("rooms", room_id, "leave"), {"reason": reason}, user=user)
 
     async def _missed(self, room_id: str, ghost: str) -> Sequence[Json]:
         """Return what has happened since ``ghost``, who has just joined, was invited, oldest first."""
@@ -90,7 +90,10 @@ class Membership:
 
     async def _follow(self, room_id: str, ghost: str, inviter: str) -> bool:
         peer = await self._ghosts.address(ghost)
-        if peer is None or peer.network == self._names.network:
+        if peer is None or peer.network == self._names.network or not is_user_id(inviter):
+            return False
+        if flaw := addresses.flaw(peer):
+            log.info("nobody can be %s: %s", ghost, flaw)
             return False
         await self._ghosts.ensure(Profile(peer))
         await self._client.call("POST", path("join", room_id), {}, user=ghost)
@@ -98,7 +101,10 @@ class Membership:
             return True
         members = path("rooms", room_id, "members")
         answer = await self._client.call("GET", members, user=ghost, query={"not_membership": "leave"})
-        here = {event["state_key"] for event in answer["chunk"] if event["content"]["membership"] in {"join", "invite"}}
+        present = [each for each in answer["chunk"] if each["content"]["membership"] in {"join", "invite"}]
+        for each in present:
+            self._people.learn(each["state_key"], each["content"])
+        here = {each["state_key"] for each in present}
         if here != {ghost, inviter}:
             return False
         await self._directs.bind(room_id, Direct(Address(self._names.network, inviter), peer))

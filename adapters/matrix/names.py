@@ -15,6 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from protocol.address import mxid
 from protocol.uri import Address, Kind, UriError, parse
 
 NETWORK: Final = "matrix"
@@ -43,8 +44,13 @@ def unescape(text: str) -> str | None:
 
 
 def is_user_id(text: str) -> bool:
-    """Whether this can be a Matrix user's id."""
-    return _USER_ID.fullmatch(text) is not None and len(text.encode()) <= MAX_ID_OCTETS
+    """Whether this can be a Matrix user's id, for us and for everybody who is told of it."""
+    if _USER_ID.fullmatch(text) is None:
+        return False
+    try:
+        return mxid(text) == text
+    except UriError:
+        return False
 
 
 def digest(text: str) -> str:

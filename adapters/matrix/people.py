@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -13,22 +14,32 @@ from protocol.uri import Address
 log = logging.getLogger(__name__)
 
 _MOST: Final = 20_000
+ANSWER_S: Final = 5.0
+"""How long a name is waited for: what somebody says is worth more."""
 
 
 class People:
-    """Profiles by Matrix id, remembered; asked for once, then kept up to date by membership events."""
+    """Profiles by Matrix id, remembered; asked for once, then kept up to date by membership events.
+
+    What is asked is the state of a room, which our homeserver has: a profile may lie on a server that never answers.
+    """
 
     def __init__(self, client: Client, network: str = NETWORK) -> None:
         self._client = client
         self._network = network
         self._known: dict[str, Profile] = {}
 
-    async def profile(self, user_id: str) -> Profile:
-        """Return the profile of ``user_id``; without a name when the homeserver has none or does not answer."""
+    async def profile(self, user_id: str, room_id: str, ours: str) -> Profile:
+        """Return the profile of ``user_id`` in a room that ``ours``, one of our users, is in.
+
+        Without a name when the homeserver has none or does not answer in ``ANSWER_S``.
+        """
         if user_id not in self._known:
+            member = path("rooms", room_id, "state", "m.room.member", user_id)
             try:
-                self.learn(user_id, await self._client.call("GET", path("profile", user_id)))
-            except Outcome as e:
+                async with asyncio.timeout(ANSWER_S):
+                    self.learn(user_id, await self._client.call("GET", member, user=ours))
+            except (Outcome, TimeoutError) as e:
                 log.info("a profile could not be read: %s", e)
         return self.remembered(user_id)
 

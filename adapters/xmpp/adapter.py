@@ -206,7 +206,7 @@ class Xmpp:
     def _take_iq(self, iq: Element) -> None:
         local, at, _ = iq.get("to", "").partition("/")[0].rpartition("@")
         try:
-            name = self._contacts.name(names.ghost_address(local, self._network)) if at else None
+            name = self._contacts.name(names.person(local, self._network)) if at else None
             answer = disco.answer(iq, name)
         except NameRefused as error:
             answer = bounces.write(iq, StanzaRefused("item-not-found", str(error), "cancel"))
@@ -255,7 +255,7 @@ class Xmpp:
         if not at:
             return
         try:
-            names.ghost_address(local, self._network)
+            names.person(local, self._network)
             user = names.bare(stanza.get("from", ""))
         except NameRefused as error:
             if stanza.get("type") == "subscribe":

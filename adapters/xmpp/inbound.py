@@ -160,7 +160,7 @@ class Inbox:
                 f"Write to a person, as in matrix~\\40romeo\\3aexample.org@{self._config.component}.",
                 "cancel",
             )
-        person, user = names.ghost_address(local, self._network), names.user_address(from_, self._network)
+        person, user = names.person(local, self._network), names.user_address(from_, self._network)
         place = Chat(user.id, f"{local}@{self._config.component}")
         given = codec.origin_id(stanza)
         id_ = given or self._link.new_id()

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from msgspec import Struct
 
+from adapters.kit import addresses
 from adapters.xmpp.errors import NameRefused
 from protocol import address
 from protocol.uri import Address, UriError
@@ -72,6 +73,14 @@ def ghost_address(local: str, own: str = NETWORK) -> Address:
     if canonical != local:
         raise NameRefused(f"{local!r} is written {canonical!r}")
     return person
+
+
+def person(local: str, own: str = NETWORK) -> Address:
+    """Return who a local part under the component stands for, if somebody can be there. Raises ``NameRefused``."""
+    found = ghost_address(local, own)
+    if flaw := addresses.flaw(found):
+        raise NameRefused(flaw)
+    return found
 
 
 def user_address(jid: str, own: str = NETWORK) -> Address:
