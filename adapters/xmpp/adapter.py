@@ -105,6 +105,9 @@ class Xmpp:
             await self._link.open()
             async with asyncio.timeout(30):
                 await self._found.wait()
+        except TimeoutError:
+            await self._link.close()
+            raise Retry("the XMPP server does not say which services it has") from None
         except BaseException:
             await self._link.close()
             raise

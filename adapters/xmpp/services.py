@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from xml.etree.ElementTree import Element
 
 from msgspec import Struct
@@ -12,6 +13,9 @@ from adapters.xmpp.errors import LinkLost, StanzaError
 from adapters.xmpp.link import Link
 
 OFF = "off"
+ASK_SECONDS = 5.0
+MAX_ITEMS = 100
+"""So many of the server's items are looked at."""
 
 
 class Found(Struct, frozen=True):
@@ -31,8 +35,9 @@ class Services:
         """Return the services: those that the configuration names, and for the others what the server lists."""
         upload, rooms = self._config.upload, self._config.rooms
         if not (upload and (rooms or self._config.sent_log)):
-            for jid in await self._items():
-                features = await self._features(jid)
+            jids = await self._items()
+            # One that does not answer holds up no other, nor the account: it is as if it were not there.
+            for jid, features in zip(jids, await asyncio.gather(*map(self._features, jids)), strict=True):
                 upload = upload or (jid if xml.UPLOAD in features else "")
                 rooms = rooms or (jid if xml.MUC in features else "")
         return Found(upload, self._log_room(rooms))
@@ -45,19 +50,20 @@ class Services:
     async def _items(self) -> list[str]:
         try:
             query = await self._ask(self._config.domain, xml.DISCO_ITEMS)
-        except (StanzaError, LinkLost):
+        except (StanzaError, LinkLost, TimeoutError):
             return []
         jids = [each.get("jid", "") for each in query.iterfind(f"{{{xml.DISCO_ITEMS}}}query/{{{xml.DISCO_ITEMS}}}item")]
-        return [jid for jid in jids if jid and jid != self._config.component]
+        return [jid for jid in jids if jid and jid != self._config.component][:MAX_ITEMS]
 
     async def _features(self, jid: str) -> set[str | None]:
         try:
             info = await self._ask(jid, xml.DISCO_INFO)
-        except (StanzaError, LinkLost):
+        except (StanzaError, LinkLost, TimeoutError):
             return set()
         return {each.get("var") for each in info.iterfind(f"{{{xml.DISCO_INFO}}}query/{{{xml.DISCO_INFO}}}feature")}
 
     async def _ask(self, jid: str, namespace: str) -> Element:
         iq = xml.stanza(xml.IQ, type="get", from_=self._link.jid, to=jid)
         xml.child(iq, namespace, "query")
-        return await self._link.request(iq)
+        async with asyncio.timeout(ASK_SECONDS):
+            return await self._link.request(iq)

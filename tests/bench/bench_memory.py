@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 from tests.stage.world import API_TOKEN, APP_ID, APP_SECRET, World
 from tests.stage.xmpp import XmppPerson
 

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from bridge.storage import open_engine
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 
 USER = "postgres"  # Debian's package makes it; the server refuses to run as root
 

@@ -26,6 +26,8 @@ from typing import Self
 
 import pytest
 
+from tests.servers.ports import free_ports
+
 HOST = "xmpp.test"
 ROOMS = "muc.xmpp.test"
 UPLOAD = "upload.xmpp.test"
@@ -35,17 +37,6 @@ SECRET = "a-secret-for-tests-only"  # of the component
 
 class ProsodyError(Exception):
     """Prosody is not installed, or does not start; the message says what to do or what it logged."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nothing listens on; nobody is kept from taking one before its user does."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @dataclass(frozen=True)

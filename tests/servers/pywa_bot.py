@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 
 REPLY = "You said: {text}"
 FILE_REPLY = "Thank you, {name}! We have your {kind} of {size} octets."

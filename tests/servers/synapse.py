@@ -18,7 +18,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -31,6 +30,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+
+from tests.servers.ports import free_port
 
 SERVER_NAME = "hs.test"
 SHARED_SECRET = "shared-secret-of-a-test"
@@ -114,18 +115,6 @@ class User:
 def python() -> Path:
     """Where the Python is that has Synapse: ``RIALTO_SYNAPSE``, or the repository's ``.venv/synapse``."""
     return Path(os.environ.get("RIALTO_SYNAPSE") or REPOSITORY / ".venv/synapse/bin/python")
-
-
-def free_port() -> int:
-    """Find a port on loopback that nobody listens on, below those that outgoing connections are given."""
-    while True:
-        port = 12_000 + secrets.randbelow(18_000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Synapse:

@@ -30,7 +30,8 @@ from adapters.matrix.names import Names
 from adapters.matrix.registration import registration
 from adapters.xmpp.names import ghost_jid
 from protocol.uri import Address
-from tests.servers.prosody import COMPONENT, Prosody, free_ports
+from tests.servers.ports import free_ports
+from tests.servers.prosody import COMPONENT, Prosody
 from tests.servers.pywa_bot import PywaBot
 from tests.servers.recorder import Recorder
 from tests.servers.synapse import Synapse, User

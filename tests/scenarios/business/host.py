@@ -29,7 +29,7 @@ from adapters.contract import (
 from protocol.content import ExternalPart, text
 from protocol.status import Status
 from protocol.uri import Address
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 from tests.unit.adapters.business.memory import MemoryStore
 
 EventT = TypeVar("EventT", bound=Event)

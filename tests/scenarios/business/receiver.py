@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiohttp import ClientSession, web
 
 from tests.scenarios.business.host import TOKEN
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 
 VERIFY = "a-verify-token"
 

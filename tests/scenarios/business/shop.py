@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from adapters.business.pywa import transport
 from tests.scenarios.business.host import APP, PHONE, SECRET, TOKEN, WABA
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from protocol.status import Status
 from protocol.uri import Address, namespace
 from tests.scenarios.business.host import APP, PHONE, SECRET, TOKEN, WABA
 from tests.scenarios.business.shop import Shop
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 from tests.unit.endpoint.fake_adapter import EVERYTHING, FakeNetwork
 from tests.unit.endpoint.house import DOMAIN, KEY, QUICK, House, now, until
 

@@ -11,7 +11,8 @@ import pytest
 from adapters.matrix import MatrixConfig, registration
 from tests.scenarios.matrix.host import Host
 from tests.scenarios.matrix.person import Person
-from tests.servers.synapse import Synapse, free_port
+from tests.servers.ports import free_port
+from tests.servers.synapse import Synapse
 
 Enter: TypeAlias = Callable[[str], Awaitable[Person]]
 

@@ -32,7 +32,7 @@ from adapters.matrix.client import Client, Rejected
 from adapters.matrix.directs import Binding
 from protocol.uri import Address
 from tests.scenarios.matrix.host import Host
-from tests.servers.synapse import free_port
+from tests.servers.ports import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PUSH = "/_matrix/app/v1/transactions"

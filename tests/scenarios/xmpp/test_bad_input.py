@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from xml.etree.ElementTree import Element
 
 import pytest
 
 from adapters.contract import Message, Permanent, Reason, Refused, Retry, StatusUpdate
+from adapters.xmpp.link import _Asked
 from protocol.content import ExternalPart, SinglePart, text
 from protocol.status import Status
 from tests.scenarios.xmpp.conftest import Arrive, config, until
 from tests.scenarios.xmpp.host import ROMEO, ROMEO_JID, Host, chat
-from tests.servers.prosody import COMPONENT, Prosody
+from tests.servers.prosody import COMPONENT, UPLOAD, Prosody
 from tests.stage.person import Did
 
 pytestmark = pytest.mark.servers
@@ -207,3 +209,24 @@ async def test_no_log_says_what_was_said(host: Host, arrive: Arrive, capsys: pyt
     assert "refused" in logged.out + logged.err
     for words in ("never to be", "nor this", host.config.secret):
         assert words not in logged.out + logged.err
+
+
+async def test_an_answer_of_somebody_who_was_not_asked_counts_for_nothing(host: Host, arrive: Arrive) -> None:
+    mallory = await arrive("Mallory")
+    asked: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
+    host.adapter._link._answers["known"] = _Asked(UPLOAD, asked)  # she has got to know the id, and the service is slow
+    slot = (
+        "<slot xmlns='urn:xmpp:http:upload:0'><put url='http://127.0.0.1:9/'/><get url='http://127.0.0.1:9/'/></slot>"
+    )
+    for kind in ("result", "error"):
+        mallory.client.send_raw(f"<iq type='{kind}' to='{COMPONENT}' id='known'>{slot}</iq>")
+    assert await still_well(host, mallory)
+    assert not asked.done()
+
+
+async def test_the_same_id_again_is_another_message_if_it_says_something_else(host: Host, arrive: Arrive) -> None:
+    juliet = await arrive("Juliet")
+    for words in ("first run", "second run", "third run"):
+        await juliet.say(ROMEO_JID, words, stanza_id="ab12a")
+    ids = [(await host.heard()).native_id for _ in range(3)]
+    assert len(set(ids)) == 3

@@ -64,7 +64,7 @@ async def test_replies_name_the_message_and_lose_their_quotation(host: Host, arr
     assert answer.message == Message(text("By love"), in_reply_to=sent.native_id)
     await host.say(chat(juliet.jid), ROMEO, Message(text("By love?"), in_reply_to=answer.native_id))
     noticed = await juliet.wait(lambda thing: thing.text == "By love?", "the answer without its quotation")
-    assert answer.native_id.endswith(f"/{noticed.target}")
+    assert answer.aliases[0].endswith(f"/{noticed.target}")
     assert juliet.bodies[-1] == "> By love\nBy love?"
 
 
@@ -73,9 +73,9 @@ async def test_corrections_and_retractions_both_ways(host: Host, arrive: Arrive)
     id_ = await juliet.say(ROMEO_JID, "Good nite")
     first = await host.heard()
     await juliet.edit(ROMEO_JID, id_, "Good night")
-    assert (await host.heard()).message == Message(text("Good night"), replaces=first.native_id)
+    assert (await host.heard()).message == Message(text("Good night"), replaces=first.aliases[0])
     await juliet.delete(ROMEO_JID, id_)
-    assert (await host.heard()).message == Message(NullPart(), replaces=first.native_id)
+    assert (await host.heard()).message == Message(NullPart(), replaces=first.aliases[0])
 
     sent = await host.say(chat(juliet.jid), ROMEO, "Good nigt")
     original = await juliet.wait(lambda thing: thing.text == "Good nigt", "the first version")

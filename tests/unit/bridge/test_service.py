@@ -11,7 +11,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.servers.prosody import free_ports
+from tests.servers.ports import free_ports
 
 
 def heard(systemd: socket.socket, word: bytes) -> None:
