@@ -347,6 +347,7 @@ class Reason(StrEnum):
     MEDIA_REFUSED = "media-refused"
     TOO_LARGE = "too-large"
     EXPIRED = "expired"
+    DELETED = "deleted"
     REJECTED = "rejected"
     UNCERTAIN = "uncertain"
 

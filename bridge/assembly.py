@@ -11,6 +11,7 @@ from adapters.contract import AdapterInfo
 from bridge import adapters
 from bridge.config import Config, EndpointConfig, Loaded
 from bridge.directory import Person, PlumbedRoom
+from bridge.endpoint.ledger.retention import Keep
 from bridge.endpoint.settings import EndpointSettings, RetryLimits
 from bridge.router.grants import EndpointGrant, hash_token
 from bridge.router.hub import DAY, Hub, Limits, Retention
@@ -66,7 +67,19 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distru
         retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),
         parallel=config.delivery.parallel,
         limits=config.limits,
+        keep=_keep(config),
         distrust=distrust,
+    )
+
+
+def _keep(config: Config) -> Keep:
+    days, deadline = config.retention, int(config.delivery.max_age_hours * 3_600_000)
+    return Keep(
+        excerpts=int(days.excerpt_days * DAY),
+        timeline=int(days.timeline_days * DAY),
+        log=int(days.log_days * DAY),
+        parked=int(days.parked_days * DAY),
+        statuses=max(7 * DAY, int(days.status_days * DAY), 2 * deadline),
     )
 
 

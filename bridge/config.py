@@ -64,18 +64,17 @@ class DeliveryConfig(Struct, forbid_unknown_fields=True):
 class RetentionConfig(Struct, forbid_unknown_fields=True):
     """``[retention]``: for how many days an endpoint's ledger keeps what it no longer needs.
 
-    ``excerpt_days``: the beginnings of texts, for networks that can only quote; ``timeline_days``: the steps of a
-    message's status; ``log_days``: the messages' rows, without what was said; ``map_days``: which native id is which
-    message, which edits, reactions, receipts and quotes need; ``record_days``: ids of pieces, and what adapters note
-    of single messages. ``status_days``: for how long a message that comes again is recognised and answered with its
-    status; at least 7, and never less than twice ``max_age_hours``. What is still waiting is kept whatever its age.
+    ``excerpt_days``: the beginnings of texts, for networks that can only quote, and what was offered in words;
+    ``timeline_days``: the steps of a message's status; ``log_days``: who, where, when and how far, and which native ids
+    name which message, which edits, reactions, receipts and quotes need; ``parked_days``: what could be replayed.
+    ``status_days``: for how long a message that comes again is recognised and answered with its status; at least 7,
+    and never less than twice ``max_age_hours``. What is still waiting is kept whatever its age.
     """
 
     excerpt_days: float = 7.0
     timeline_days: float = 30.0
     log_days: float = 90.0
-    map_days: float = 90.0
-    record_days: float = 90.0
+    parked_days: float = 30.0
     status_days: float = 7.0
 
 

@@ -36,8 +36,8 @@ format = "auto"                     # console on a terminal, else json
 [retention]
 # excerpt_days = 7.0                # beginnings of texts, for quotes; 0 keeps none
 # timeline_days = 30.0              # the steps of each message's status
-# log_days = 90.0                   # the log: who, where, when and how far, never what
-# map_days = 90.0                   # native ids: for edits, reactions, receipts and quotes of older messages
+# log_days = 90.0                   # who, where, when and how far, never what; native ids, for edits and reactions
+# parked_days = 30.0                # what `rialto message replay` could send again
 
 # --- one table for each account -------------------------------------------------------------------------------------
 

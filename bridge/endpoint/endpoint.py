@@ -37,6 +37,7 @@ from bridge.endpoint.to_network.reports import Reports
 from bridge.endpoint.to_network.schedule import Deliveries
 from bridge.endpoint.to_router.outbox import Outbox
 from bridge.router.contract import Member, Router, RouterUnavailable
+from bridge.storage import StorageError
 from protocol.leg import LegClass, assurance
 
 Clock = Callable[[], int]
@@ -215,7 +216,15 @@ class Endpoint:
         await self.trust.reunite()
         while True:
             await self.rooms.forget_old_epochs()
+            await self._prune()
             await asyncio.sleep(_TIDY_EVERY_S)
+
+    async def _prune(self) -> None:
+        """Let the ledger forget what it need not keep; if the disk refuses, it is tried again next time."""
+        try:
+            await self.ledger.prune(self.settings.keep, self._clock())
+        except StorageError as error:
+            log.warning("the ledger could not forget what is old", endpoint=self.settings.name, error=str(error))
 
     async def _publish(self) -> None:
         """Keep enough KeyPackages with the router."""

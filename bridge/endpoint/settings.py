@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bridge.directory import Person, PlumbedRoom
+from bridge.endpoint.ledger.retention import Keep
 from bridge.limits import Limits
 from protocol.leg import LegClass
 
@@ -56,5 +57,6 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     media: MediaLimits = MediaLimits()
     parallel: int = 16
     limits: Limits = Limits()
+    keep: Keep = Keep()
     stop_timeout: float = 10.0
     distrust: bool = False

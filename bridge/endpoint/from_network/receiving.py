@@ -35,7 +35,7 @@ from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments, MediaFailure, has_files
 from bridge.endpoint.from_network.lookup import Lookup
 from bridge.endpoint.from_network.taking import Seen, Taking
-from bridge.endpoint.ledger.contract import InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
+from bridge.endpoint.ledger.contract import Erased, InboxRow, Ledger, MessageRow, Native, State, StatusRow, moves
 from bridge.endpoint.membership.keys import ENDPOINT, Keys
 from bridge.endpoint.metrics import Metrics
 from bridge.endpoint.offers.early import EarlyAliases
@@ -47,7 +47,7 @@ from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.limits import Admission, Verdict
 from bridge.router.contract import RouterUnavailable
 from protocol import status
-from protocol.content import Part, SinglePart, text
+from protocol.content import NullPart, Part, SinglePart, text
 from protocol.errors import ProtocolError
 from protocol.status import Status
 from protocol.uri import UriError
@@ -338,6 +338,7 @@ class Receiving:
             batch.change.natives.append(Native(native, posted.mimi_id))
             if isinstance(known, dict):
                 known[native] = posted.mimi_id
+        replaced, deleted = posted.content.replaces or b"", isinstance(posted.content.part, NullPart)
         batch.change.messages.append(
             MessageRow(
                 mimi_id=posted.mimi_id,
@@ -348,8 +349,11 @@ class Receiving:
                 native_id=event.native_id,
                 excerpt=translate.excerpt(posted.content.part),
                 reaction=translate.is_reaction(posted.content.part),
+                whole=b"" if deleted else replaced,
             )
         )
+        if replaced and deleted:
+            batch.change.erased.append(Erased(replaced, self._directory.user(event.sender.address)))
 
     # --- the slow way: with files -------------------------------------------------------------------------------------
 

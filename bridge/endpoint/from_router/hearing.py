@@ -15,7 +15,7 @@ import structlog
 from adapters.contract import Adapter, Outcome, Profile, Typing
 from bridge.directory import Directory
 from bridge.endpoint import translate
-from bridge.endpoint.ledger.contract import DeliveryKind, DeliveryRow, Ledger, MessageRow
+from bridge.endpoint.ledger.contract import DeliveryKind, DeliveryRow, Erased, Ledger, MessageRow
 from bridge.endpoint.membership.keys import ENDPOINT, Keys
 from bridge.endpoint.metrics import Metrics
 from bridge.endpoint.rooms.room import Room
@@ -23,7 +23,7 @@ from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.router.contract import Kind, Notification, Router, RouterUnavailable
 from protocol import content, mls, status
-from protocol.content import Content, SinglePart
+from protocol.content import Content, NullPart, SinglePart
 from protocol.errors import ProtocolError
 from protocol.uri import base_network
 
@@ -214,8 +214,11 @@ class Hearing:
                     at=notification.at,
                     excerpt=translate.excerpt(part),
                     reaction=translate.is_reaction(part),
+                    whole=b"" if isinstance(part, NullPart) else received.replaces or b"",
                 )
             )
+            if isinstance(part, NullPart) and received.replaces is not None:
+                batch.change.erased.append(Erased(received.replaces, names.sender))
         batch.change.deliveries.append(
             DeliveryRow(
                 id=self._outbox.next_id(),

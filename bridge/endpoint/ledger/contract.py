@@ -15,12 +15,14 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from bridge.endpoint.ledger.retention import Keep
 from bridge.endpoint.ledger.rows import (
     OFFERS_KEPT,
     QUARANTINE_KEPT,
     Damaged,
     DeliveryKind,
     DeliveryRow,
+    Erased,
     InboxRow,
     MessageLog,
     MessageRow,
@@ -44,6 +46,7 @@ __all__ = [
     "Damaged",
     "DeliveryKind",
     "DeliveryRow",
+    "Erased",
     "InboxRow",
     "Ledger",
     "MessageLog",
@@ -78,6 +81,8 @@ class Change(Struct):
     natives: list[Native] = field(default_factory=list)
     messages: list[MessageRow] = field(default_factory=list)
     named: list[tuple[bytes, str]] = field(default_factory=list)
+    erased: list[Erased] = field(default_factory=list)
+    """Messages that were deleted, whose words leave every table: excerpts, offers, deliveries and their plans."""
     statuses: list[StatusRow] = field(default_factory=list)
     inbox: list[InboxRow] = field(default_factory=list)
     inbox_done: list[int] = field(default_factory=list)
@@ -185,6 +190,9 @@ class Ledger(Protocol):
 
     async def quarantine_counts(self) -> Mapping[QuarantineKind, int]:
         """Return how much of each kind is put aside."""
+
+    async def prune(self, keep: Keep, now: int) -> int:
+        """Forget what is older than ``keep`` says at ``now`` (milliseconds), in bounded pieces; return how much."""
 
     async def last_id(self) -> int:
         """Return the largest id that inbox, outbox, deliveries or quarantine hold (0 if empty)."""

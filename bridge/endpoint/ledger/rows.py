@@ -65,6 +65,13 @@ class MessageRow(Struct, frozen=True, kw_only=True):
     whole: bytes = b""
 
 
+class Erased(Struct, frozen=True):
+    """A message that ``sender`` (a URI) has deleted. Its words go, if it was theirs; the row of the log stays."""
+
+    mimi_id: bytes
+    sender: str
+
+
 class StatusRow(Struct, frozen=True, kw_only=True):
     """One step in the life of a message: what ``by`` (a URI; '' for this endpoint itself) says has become of it."""
 

@@ -47,6 +47,7 @@ class Sealer:
         self.key_id = hashlib.sha256(b"rialto ledger key id" + key).digest()[:_KEY_ID]
         self._ciphers = {_CONFIGURED: AESGCM(key)}
         self._version = _CONFIGURED
+        self.ledger_id = ledger_id
         self._index_key = b""
         if ledger_id:
             self._version = _OWN

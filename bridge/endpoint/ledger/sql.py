@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bridge.endpoint.ledger.contract import Change
 from bridge.endpoint.ledger.reads import Reads
+from bridge.endpoint.ledger.retention import Keep, prune
 from bridge.endpoint.ledger.sealing import Sealer
 from bridge.endpoint.ledger.upgrade import carry_over
 from bridge.endpoint.ledger.writes import Writes
@@ -40,6 +41,10 @@ class SqlLedger(Reads):
     def trouble(self) -> str:
         """Why nothing can be written just now ('' while it can)."""
         return self._database.writer.trouble
+
+    async def prune(self, keep: Keep, now: int) -> int:
+        """Forget what is older than ``keep`` says at ``now`` (milliseconds), in bounded pieces; return how much."""
+        return await prune(self._database, keep, now)
 
     def commit(self, change: Change) -> asyncio.Future[None]:
         """Queue the change as one transaction; the future is done when it is durable."""

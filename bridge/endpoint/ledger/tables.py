@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -71,6 +72,13 @@ message = Table(
     Column("accepted_at", BIG, nullable=True),
     Column("whole", LargeBinary, nullable=False),  # the message that this one edits
     Index("message_whole", "whole"),
+    Index("message_at", "at"),
+    Index(
+        "message_excerpt",
+        "at",
+        sqlite_where=text("length(excerpt) > 0"),
+        postgresql_where=text("length(excerpt) > 0"),
+    ),
     Index("message_room", "room", "number"),
     Index("message_state", "state", "number"),
 )
@@ -86,6 +94,7 @@ timeline = Table(
     Column("reason", Text, nullable=False),
     Column("text", LargeBinary, nullable=False),
     Index("timeline_message", "mimi_id"),
+    Index("timeline_at", "at"),
 )
 
 offer = Table(
@@ -99,6 +108,7 @@ offer = Table(
     Column("at", BIG, nullable=False),
     Column("open", Boolean, nullable=False),
     Index("offer_room", "room", "number"),
+    Index("offer_at", "at"),
 )
 
 inbox = Table(

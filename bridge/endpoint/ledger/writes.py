@@ -10,10 +10,15 @@ from sqlalchemy import Connection, Dialect, insert, select
 
 from bridge.endpoint.ledger import tables
 from bridge.endpoint.ledger.contract import Change
+from bridge.endpoint.ledger.erasure import erase
 from bridge.endpoint.ledger.reads import in_batches
 from bridge.endpoint.ledger.rows import DeliveryKind, DeliveryRow, MessageRow, QuarantineRow, State
 from bridge.endpoint.ledger.sealing import Sealer, cell
 from bridge.endpoint.ledger.statements import Statements
+from protocol.bounded import Bounded
+
+_ERASED = 10_000
+"""How many deleted messages are remembered, so that nobody who holds one in memory writes its words again."""
 
 
 class Writes:
@@ -22,6 +27,7 @@ class Writes:
     def __init__(self, dialect: Dialect, sealer: Sealer) -> None:
         self._sealer = sealer
         self._statements = Statements(dialect)
+        self._erased: Bounded[bytes, None] = Bounded(_ERASED)
 
     def write(self, connection: Connection, change: Change) -> None:
         """Write all of a change."""
@@ -71,7 +77,15 @@ class Writes:
         do.put_outbox.run(
             connection,
             [
-                (o.id, o.room, o.mimi_id, seal(o.content, cell("outbox", o.id)), o.epoch, o.body, o.at)
+                (
+                    o.id,
+                    o.room,
+                    o.mimi_id,
+                    seal(self._kept(o.mimi_id, o.content), cell("outbox", o.id)),
+                    o.epoch,
+                    o.body,
+                    o.at,
+                )
                 for o in change.outbox
             ],
         )
@@ -86,6 +100,9 @@ class Writes:
         )
         self._write_offers(connection, change)
         self._write_quarantine(connection, change)
+        if change.erased:
+            for mimi_id in erase(connection, self._sealer, change.erased):
+                self._erased[mimi_id] = None
 
     def _write_quarantine(self, connection: Connection, change: Change) -> None:
         do = self._statements
@@ -159,13 +176,17 @@ class Writes:
 
     def _delivery_values(self, d: DeliveryRow) -> tuple[Any, ...]:
         sender = self._seal(d.sender.encode(), cell("delivery", d.id, "sender"))
-        content = self._seal(d.content, cell("delivery", d.id, "content"))
-        plan = self._seal(d.plan, cell("delivery", d.id, "plan"))
+        content = self._seal(self._kept(d.mimi_id, d.content), cell("delivery", d.id, "content"))
+        plan = self._seal(self._kept(d.mimi_id, d.plan), cell("delivery", d.id, "plan"))
         text = self._seal(d.text.encode(), cell("delivery", d.id, "text"))
         return (
             d.id, d.mimi_id, d.room, d.kind.value, sender, content, d.at, d.parked, d.replayed, d.attempts,
             d.next_at, plan, d.part, d.sending, d.reason, text,
         )  # fmt: skip
+
+    def _kept(self, mimi_id: bytes, words: bytes) -> bytes:
+        """Nothing for what was deleted: whoever writes it has held it in memory since before."""
+        return b"" if mimi_id in self._erased else words
 
     def _seal(self, plain: bytes, row: str) -> bytes:
         return self._sealer.seal(plain, row) if plain else b""

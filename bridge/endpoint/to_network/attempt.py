@@ -75,6 +75,10 @@ class Carrier:
         The end is queued, not yet durable: see ``settled``. The next message may be on its way meanwhile, for if it
         can only be sent once, a commit of its own comes between, and otherwise both can be sent again.
         """
+        if not row.content:
+            job = Job(room, row, Profile(self._directory.address(row.sender)))
+            await self._outcomes.fail(job, Failure(Reason.DELETED, "its sender deleted it before it was delivered"))
+            return
         received = content.decode(row.content)
         job = Job(room, row, self._sender(row, received), received.replaces)
         expires = received.expires

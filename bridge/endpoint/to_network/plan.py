@@ -88,6 +88,8 @@ class Planner:
         replaced = known.get(received.replaces or b"")
         if replaced is not None and replaced.sender != job.row.sender:
             return Failure(Reason.NOT_ALLOWED, "only the sender of a message may change it")
+        if replaced is not None and not replaced.native_id and isinstance(received.part, NullPart):
+            return Plan()  # it was never shown, so nothing is left to be deleted
         context = degrade.Context(
             sender=job.sender.name or job.sender.address.id,
             replaced=self._referenced(replaced),

@@ -305,7 +305,7 @@ class Outbox:
             self.failed(batch, room, row.mimi_id, failure)
 
     async def _complete(self, work: list[tuple[Room, list[Waiting]]]) -> None:
-        """Read the bodies that are not in memory, and encrypt what has none yet."""
+        """Read the bodies that are not in memory, and encrypt what has none yet, unless its sender has deleted it."""
         incomplete = [row.id for _, rows in work for row in rows if row.body is None]
         if not incomplete:
             return
@@ -315,12 +315,14 @@ class Outbox:
             for row in rows:
                 if row.body is None and row.epoch >= 0:
                     row.body = stored[row.id].body
+                elif row.body is None and not stored[row.id].content:
+                    self._fail(batch, room, row, Failure("deleted", "its sender deleted it before it left"))
                 elif row.body is None and room.open:
                     row.epoch, row.body = room.protect(stored[row.id].content, self._random)
                     self._blank[room.uri] -= 1
                     batch.touch(room)
                     batch.change.outbox.append(structs.replace(stored[row.id], epoch=row.epoch, body=row.body))
-        if batch.change.outbox:
+        if batch.change:
             await batch.commit()
 
     def ephemeral(self, room: Room, content: bytes) -> None:

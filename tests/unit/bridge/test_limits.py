@@ -228,8 +228,8 @@ def test_retention_that_would_forget_what_is_needed_is_found() -> None:
     text = 'domain = "a.example"\n[retention]\nlog_days = 3\n'
     with pytest.raises(ConfigError, match=r"rialto.toml:3: retention.log_days: 3.0 is less than status_days"):
         config.parse(text)
-    with pytest.raises(ConfigError, match=r"retention.map_days: -1.0 is not a number of days"):
-        config.parse(text.replace("log_days = 3", "map_days = -1"))
+    with pytest.raises(ConfigError, match=r"retention.parked_days: -1.0 is not a number of days"):
+        config.parse(text.replace("log_days = 3", "parked_days = -1"))
 
 
 # --- the bounded dictionary -------------------------------------------------------------------------------------------
