@@ -12,9 +12,9 @@ from adapters.contract import Conversation, Direct, Group, Profile
 from bridge.router.contract import Router
 from protocol import uri
 from protocol.address import address as in_one_spelling
+from protocol.bounded import Bounded
 from protocol.uri import Address, UriError
 
-_REMEMBERED = 10_000
 _FRESH_MS = 600_000  # how long "this endpoint speaks for that person" is believed
 
 
@@ -53,7 +53,10 @@ def _check_spelling(address: Address) -> None:
 
 
 class Directory:
-    """One endpoint's view of the people and rooms; ``now`` is the wall clock in milliseconds."""
+    """One endpoint's view of the people and rooms; ``now`` is the wall clock in milliseconds.
+
+    At most ``remembered`` people are kept in memory; the others are computed, or asked about, again.
+    """
 
     def __init__(
         self,
@@ -63,15 +66,16 @@ class Directory:
         rooms: Iterable[PlumbedRoom] = (),
         persons: Iterable[Person] = (),
         now: Callable[[], int],
+        remembered: int = 10_000,
     ) -> None:
         self.domain = domain
         self._router = router
         self._now = now
         self._plumbed = {room.conversation: room for room in rooms}
         self._names = {address: person.name for person in persons for address in person.addresses}
-        self._users: dict[Address, str] = {}
-        self._addresses: dict[str, Address] = {}
-        self._endpoints: dict[str, tuple[int, str]] = {}
+        self._users: Bounded[Address, str] = Bounded(remembered)
+        self._addresses: Bounded[str, Address] = Bounded(remembered)
+        self._endpoints: Bounded[str, tuple[int, str]] = Bounded(remembered)
 
     def user(self, address: Address) -> str:
         """Return the URI of the person at ``address``.
@@ -82,8 +86,6 @@ class Directory:
         known = self._users.get(address)
         if known is None:
             _check_spelling(address)
-            if len(self._users) > _REMEMBERED:
-                self._users.clear()
             known = self._users[address] = uri.user_uri(self.domain, address)
         return known
 
@@ -91,8 +93,6 @@ class Directory:
         """Return the address that a user URI of this domain stands for. Raises ``UriError`` as ``user`` does."""
         known = self._addresses.get(user)
         if known is None:
-            if len(self._addresses) > _REMEMBERED:
-                self._addresses.clear()
             known = uri.address_of(user, self.domain)
             _check_spelling(known)
             self._addresses[user] = known
@@ -124,7 +124,5 @@ class Directory:
         speakers = await self._router.identifier_query(user)
         found = speakers[0] if speakers else None
         if found is not None:
-            if len(self._endpoints) > _REMEMBERED:
-                self._endpoints.clear()
             self._endpoints[user] = (self._now(), found)
         return found

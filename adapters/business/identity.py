@@ -22,8 +22,10 @@ from msgspec import Struct
 from adapters.business.errors import InvalidParameter, RecipientUnknown
 from adapters.contract import Store
 from protocol.address import address
+from protocol.bounded import Bounded
 from protocol.uri import Address, UriError
 
+_REMEMBERED = 10_000  # the others are read from the store again
 _USER_ID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[0-9]{1,32}")
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().-]*")
 _SCHEMES = ("xmpp:", "tel:")
@@ -77,7 +79,7 @@ class Identities:
     def __init__(self, store: Store, below: Callable[[int], int] = secrets.randbelow) -> None:
         self._store = store
         self._below = below
-        self._known: dict[Address, Person] = {}
+        self._known: Bounded[Address, Person] = Bounded(_REMEMBERED)
         self._minting = asyncio.Lock()
 
     async def of(self, who: Address) -> Person:

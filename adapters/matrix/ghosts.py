@@ -13,10 +13,12 @@ from adapters.contract import Profile, Store
 from adapters.matrix.client import DEVICE, Client, Rejected, path
 from adapters.matrix.locks import Locks
 from adapters.matrix.names import Names
+from protocol.bounded import Bounded
 from protocol.uri import Address
 
 log = logging.getLogger(__name__)
 
+_REMEMBERED = 10_000  # the others are read from the store again
 _MAX_NAME = 250
 _MAX_AVATAR = 1 << 20
 
@@ -37,7 +39,7 @@ class Ghosts:
         self._client = client
         self._names = names
         self._store = store
-        self._known: dict[str, Ghost] = {}
+        self._known: Bounded[str, Ghost] = Bounded(_REMEMBERED)
         self._locks = Locks()
 
     def __len__(self) -> int:

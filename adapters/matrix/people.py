@@ -9,6 +9,7 @@ from typing import Final
 from adapters.contract import Outcome, Profile
 from adapters.matrix.client import Client, Json, path
 from adapters.matrix.names import NETWORK
+from protocol.bounded import Bounded
 from protocol.uri import Address
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class People:
     def __init__(self, client: Client, network: str = NETWORK) -> None:
         self._client = client
         self._network = network
-        self._known: dict[str, Profile] = {}
+        self._known: Bounded[str, Profile] = Bounded(_MOST)
 
     async def profile(self, user_id: str, room_id: str, ours: str) -> Profile:
         """Return the profile of ``user_id`` in a room that ``ours``, one of our users, is in.
@@ -55,7 +56,4 @@ class People:
             name if isinstance(name, str) else "",
             avatar if isinstance(avatar, str) else "",
         )
-        self._known.pop(user_id, None)
-        while len(self._known) >= _MOST:
-            del self._known[next(iter(self._known))]
         self._known[user_id] = profile

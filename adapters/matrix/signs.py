@@ -10,6 +10,7 @@ from adapters.matrix import codec
 from adapters.matrix.client import Json
 from adapters.matrix.names import Names, is_user_id
 from adapters.matrix.people import People
+from protocol.bounded import Bounded
 from protocol.status import Status
 
 _REMEMBERED: Final = 10_000
@@ -21,9 +22,9 @@ class Signs:
     def __init__(self, names: Names, people: People) -> None:
         self._names = names
         self._people = people
-        self._typists: dict[str, frozenset[str]] = {}
-        self._last: dict[str, str] = {}
-        self._before: dict[str, str] = {}
+        self._typists: Bounded[str, frozenset[str]] = Bounded(_REMEMBERED)
+        self._last: Bounded[str, str] = Bounded(_REMEMBERED)
+        self._before: Bounded[str, str] = Bounded(_REMEMBERED)
 
     def passed(self, event: Json, kind: str, room_id: str, event_id: str, *, ours: bool) -> None:
         """Note an event of a room's timeline: receipts may name one that says nothing, and mean what came before.
@@ -35,8 +36,6 @@ class Signs:
         if kind in codec.SAID and not notice:
             self._last[room_id] = event_id
         elif room_id in self._last:
-            while len(self._before) >= _REMEMBERED:
-                del self._before[next(iter(self._before))]
             self._before[event_id] = self._last[room_id]
 
     def typing(self, room_id: str, conversation: Conversation, content: Json) -> Iterator[TypingNotice]:

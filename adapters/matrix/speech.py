@@ -25,9 +25,11 @@ from adapters.matrix.ghosts import Ghosts
 from adapters.matrix.groups import Groups
 from adapters.matrix.media import Media
 from adapters.matrix.names import Names
+from protocol.bounded import Bounded
 from protocol.status import Status
 
 _TYPING_MS: Final = 30_000
+_UPLOADS: Final = 1_000  # files sent up whose event was not taken yet; the others are sent up again
 
 
 class Speech:
@@ -42,7 +44,7 @@ class Speech:
         self._directs = directs
         self._groups = groups
         self._media = media
-        self._uploads: dict[str, tuple[str, int]] = {}
+        self._uploads: Bounded[str, tuple[str, int]] = Bounded(_UPLOADS)
 
     async def send(self, delivery: Delivery, key: str) -> Sent:
         """Say a message as its sender's ghost, in the room of its conversation."""

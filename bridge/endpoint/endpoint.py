@@ -131,7 +131,12 @@ class Endpoint:
         settings, adapter, router = self.settings, self.adapter, self._router
         clock, random, metrics, fatal = self._clock, self._random, self._metrics, self._fatal
         directory = self.directory = Directory(
-            settings.domain, router, rooms=settings.rooms, persons=settings.persons, now=clock
+            settings.domain,
+            router,
+            rooms=settings.rooms,
+            persons=settings.persons,
+            now=clock,
+            remembered=settings.limits.people_remembered,
         )
         self.keys = Keys(ledger, clock, random)
         self.outbox = Outbox(ledger, router, clock=clock, random=random, age=settings.retry.age, fatal=fatal)

@@ -46,11 +46,15 @@ from bridge.router.mls_groups import MlsGroups
 from bridge.router.rooms import RoomRules, refuse
 from bridge.router.sql import SqlJournal
 from bridge.storage import StorageError
+from protocol.bounded import Bounded
 from protocol.mls.errors import MlsError
 from protocol.uri import Kind as UriKind
 from protocol.uri import UriError, parse
 
 log = structlog.get_logger(__name__)
+
+GROUPS_REMEMBERED = 10_000
+"""Rooms whose group id is kept in memory; others are looked up in the journal."""
 
 DAY = 24 * 3600 * 1000
 """Milliseconds."""
@@ -114,7 +118,7 @@ class Hub:
         self._rules = RoomRules(self._groups, self.grants)
         self._keys = KeyStore(self._journal, self._groups, self.grants)
         self._fan_out = FanOut(self._journal)
-        self._group_ids: dict[str, bytes] = {}
+        self._group_ids: Bounded[str, bytes] = Bounded(GROUPS_REMEMBERED)
         self._pruning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

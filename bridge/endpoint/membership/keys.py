@@ -12,6 +12,7 @@ from bridge.endpoint.ledger.contract import Change, Ledger, Record
 from bridge.endpoint.settings import EndpointSettings
 from bridge.router.contract import Router
 from protocol.mls import Identity, KeyPackageBundle
+from protocol.mls.identity import is_last_resort
 from protocol.uri import endpoint_uri
 
 ENDPOINT = "endpoint"
@@ -23,6 +24,8 @@ _UNCLAIMED = 20
 _BATCH = 24
 _LIFETIME_S = 90 * 86_400
 _RENEW_S = 30 * 86_400
+_REPLACED_S = 7 * 86_400  # how long a Welcome for a last resort that was replaced may still be on its way
+_EXPIRED_S = 86_400  # how long one for a KeyPackage that has expired may be
 
 Random = Callable[[int], bytes]
 Clock = Callable[[], int]
@@ -74,6 +77,7 @@ class Keys:
         """See to it that others can claim enough KeyPackages, and a last resort. Raises ``RouterUnavailable``."""
         made: list[KeyPackageBundle] = []
         last_resort = await self._fresh_last_resort()
+        await self._forget_old()
         unclaimed = await router.publish((), last_resort=None if last_resort is None else last_resort.message)
         if unclaimed < _UNCLAIMED:
             made = [self._generate() for _ in range(_BATCH)]
@@ -96,6 +100,24 @@ class Keys:
         await self._ledger.commit(Change(records=records))
         self._last_resort = bundle.ref
         return bundle
+
+    async def _forget_old(self) -> None:
+        """Delete the private keys of KeyPackages that are of no use any more: expired, or replaced for days."""
+        now = self._clock() // 1000
+        replaced_at = int(await self._ledger.get(ENDPOINT, _LAST_RESORT + "-at") or now)
+        old = [
+            ref
+            for ref, bundle in self._bundles.items()
+            if _not_after(bundle) + _EXPIRED_S < now
+            or (is_last_resort(bundle.package) and ref != self._last_resort and replaced_at + _REPLACED_S < now)
+        ]
+        if not old:
+            return
+        await self._ledger.commit(Change(records=[(_KEY_PACKAGES, ref.hex(), None) for ref in old]))
+        for ref in old:
+            self._bundles.pop(ref, None)
+            self._drawn.discard(ref)
+        log.info("private keys of old key packages deleted", count=len(old))
 
     def _generate(self, *, last_resort: bool = False) -> KeyPackageBundle:
         bundle = KeyPackageBundle.generate(
@@ -136,6 +158,11 @@ class Keys:
 
     def _is_last_resort(self, ref: bytes) -> bool:
         return ref == self._last_resort
+
+
+def _not_after(bundle: KeyPackageBundle) -> int:
+    lifetime = bundle.package.leaf.content.lifetime
+    return 0 if lifetime is None else lifetime.not_after
 
 
 def _record(bundle: KeyPackageBundle) -> Record:

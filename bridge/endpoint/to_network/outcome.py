@@ -237,7 +237,13 @@ class Outcomes:
         self._metrics.count(state.name.lower())
         end = batch.commit()
         ends.append(end)
-        end.add_done_callback(ends.remove)
+        end.add_done_callback(lambda _: self._ended(job.room.uri, end))
+
+    def _ended(self, room: str, end: asyncio.Future[None]) -> None:
+        ends = self._ends[room]
+        ends.remove(end)
+        if not ends:
+            del self._ends[room]
 
     def _report(self, batch: Batch, job: Job, state: State, failure: Failure | None) -> None:
         conversation = job.room.conversation

@@ -9,7 +9,7 @@ whatever has happened since, until the router says that its epoch is over: so no
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -124,7 +124,7 @@ class Outbox:
         self._queues: dict[str, deque[Waiting]] = {}
         self._rooms: dict[str, Room] = {}
         self._count = 0
-        self._blank: Counter[str] = Counter()  # how many contents of a room wait without a body
+        self._blank: dict[str, int] = {}  # how many contents of a room wait without a body, where there are any
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -157,7 +157,7 @@ class Outbox:
                     log.error("a content waits for a room that is not in the ledger", id=row.id)
                     continue
                 self._append(room, row)
-                self._blank[room.uri] += row.epoch < 0
+                self._count_blank(room, int(row.epoch < 0))
         self._wake.set()
 
     def __len__(self) -> int:
@@ -165,7 +165,7 @@ class Outbox:
 
     def waits(self, room: Room) -> bool:
         """Whether a content of this room waits to be encrypted."""
-        return self._blank[room.uri] > 0
+        return room.uri in self._blank
 
     def wake(self) -> None:
         """Look again: a room may have opened."""
@@ -180,10 +180,10 @@ class Outbox:
     def row(self, room: Room, content: bytes, mimi_id: bytes) -> OutboxRow:
         """Make the row of a content, encrypted if it can be."""
         epoch, body = -1, b""
-        if room.open and not self._blank[room.uri]:
+        if room.open and room.uri not in self._blank:
             epoch, body = room.protect(content, self._random)
         else:
-            self._blank[room.uri] += 1
+            self._count_blank(room, 1)
             self.unopened(room)
         return OutboxRow(
             id=self.next_id(),
@@ -284,12 +284,19 @@ class Outbox:
                 batch.change.accepted.append((row.mimi_id, answer.at))
         elif answer.code is RefusalCode.EPOCH_TOO_OLD:
             row.epoch, row.body = -1, None
-            self._blank[room.uri] += 1
+            self._count_blank(room, 1)
             if answer.epoch is not None:
                 room.behind = max(room.behind, answer.epoch)
         else:
             log.error("the router refuses a message", room=room.tag, code=answer.code, text=answer.text)
             self._fail(batch, room, row, Failure("not-allowed", f"the router refused it: {answer.text}"))
+
+    def _count_blank(self, room: Room, more: int) -> None:
+        count = self._blank.get(room.uri, 0) + more
+        if count:
+            self._blank[room.uri] = count
+        else:
+            self._blank.pop(room.uri, None)
 
     def _drop(self, room: Room, row: Waiting) -> None:
         if self._queues[room.uri].popleft() is not row:
@@ -299,7 +306,7 @@ class Outbox:
     def _fail(self, batch: Batch, room: Room, row: Waiting, failure: Failure) -> None:
         self._queues[room.uri].remove(row)
         self._count -= 1
-        self._blank[room.uri] -= row.epoch < 0
+        self._count_blank(room, -int(row.epoch < 0))
         batch.change.outbox_done.append(row.id)
         if row.mimi_id:
             self.failed(batch, room, row.mimi_id, failure)
@@ -319,7 +326,7 @@ class Outbox:
                     self._fail(batch, room, row, Failure("deleted", "its sender deleted it before it left"))
                 elif row.body is None and room.open:
                     row.epoch, row.body = room.protect(stored[row.id].content, self._random)
-                    self._blank[room.uri] -= 1
+                    self._count_blank(room, -1)
                     batch.touch(room)
                     batch.change.outbox.append(structs.replace(stored[row.id], epoch=row.epoch, body=row.body))
         if batch.change:
