@@ -181,7 +181,9 @@ class Inbound(Struct, frozen=True, kw_only=True):
     """One message from the network, already translated by the adapter's pure codec.
 
     ``native_id`` is what the network calls it, unique within the account for ever: a second ``Inbound`` with the same
-    one is acknowledged and dropped. ``aliases`` are other ids that later events may call it by. ``cursor`` is committed
+    one is acknowledged and dropped. Where a network lets senders give one id again (a stanza's in XMPP, RFC 6120
+    §8.1.3), the adapter makes it unique, with a digest of what was said. ``aliases`` are other ids that later events
+    may call it by; one that another message had means the newer one from now on. ``cursor`` is committed
     together with the message; None leaves the last one. ``sent_at`` is the network's own time in milliseconds.
     """
 

@@ -21,6 +21,7 @@ from bridge.endpoint.ledger.sealing import Sealer
 from bridge.endpoint.ledger.sql import SqlLedger
 from bridge.endpoint.ledger.store import LedgerStore
 from bridge.endpoint.membership.keys import Keys
+from bridge.endpoint.membership.names import keep_names
 from bridge.endpoint.membership.session import Trust
 from bridge.endpoint.metrics import Metrics, Silent
 from bridge.endpoint.offers.early import EarlyAliases, InFlight
@@ -107,6 +108,7 @@ class Endpoint:
         self._failure = asyncio.get_running_loop().create_future()
         self.ledger = await self._open_ledger(self._database_url, self._sealer)
         self._assemble(self.ledger)
+        await keep_names(self.ledger, self.settings)
         await self.keys.load(self.settings)
         await self.rooms.load()
         await self.outbox.load(self.rooms.get)

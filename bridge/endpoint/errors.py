@@ -5,6 +5,7 @@
     EndpointError
     ├── SealError      bridge.endpoint.ledger.sealing   a ledger row that this key does not open, or that was moved
     ├── LedgerError    bridge.endpoint.ledger.contract    the ledger holds something this version cannot read
+    ├── MovedError    bridge.endpoint.membership.names    the configuration names all its people anew
     └── NotReplayable  bridge.endpoint.to_network.schedule  there is nothing parked under that id
 """
 
@@ -29,6 +30,12 @@ class LedgerError(EndpointError):
     """The ledger holds something that this version of the program cannot read."""
 
     code = "ledger"
+
+
+class MovedError(EndpointError):
+    """The configuration, edited, would give other addresses to all people of an account."""
+
+    code = "moved"
 
 
 class NotReplayable(EndpointError):
