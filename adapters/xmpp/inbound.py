@@ -257,6 +257,7 @@ class Inbox:
             nonlocal left
             left -= 1
             if refused is not None:
+                self._reactions.drop(who, reacted.target, held)
                 self._acknowledged(stanza, refused, receipt=False)
             elif not left:
                 self._acknowledged(stanza, None, receipt=reacted.wants_receipt)

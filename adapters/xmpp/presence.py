@@ -6,6 +6,7 @@ back as available after every reconnect. Whether somebody really exists shows wh
 
 from __future__ import annotations
 
+from collections import Counter
 from xml.etree.ElementTree import Element
 
 import structlog
@@ -18,6 +19,8 @@ from protocol.uri import Address
 
 _SUBSCRIPTION = "subscription/"
 _PROFILE = "profile/"
+MAX_CONTACTS = 2_000
+"""So many people of other networks may one person have as contacts; each is sent presence at every connect."""
 
 log = structlog.get_logger("adapters.xmpp.presence")
 
@@ -29,6 +32,7 @@ class Contacts:
         self._link, self._store, self._network = link, store, network
         self._names: dict[str, str] = {}
         self._subscriptions: set[tuple[str, str]] = set()
+        self._counts: Counter[str] = Counter()  # by who has them
 
     async def load(self) -> None:
         """Read what an earlier run has kept."""
@@ -37,6 +41,7 @@ class Contacts:
         for key, _ in await self._store.scan(_SUBSCRIPTION):
             ghost, _, user = key.removeprefix(_SUBSCRIPTION).partition(" ")
             self._subscriptions.add((ghost, user))
+            self._counts[user] += 1
 
     def name(self, person: Address) -> str:
         """Return the name to show for a person of another network: their id as long as no name is known."""
@@ -64,7 +69,13 @@ class Contacts:
         key = f"{_SUBSCRIPTION}{ghost} {user}"
         try:
             if kind == "subscribe":
+                if self._full(ghost, user):
+                    self._link.post(xml.stanza(xml.PRESENCE, type="unsubscribed", from_=ghost, to=user))
+                    log.warning("too many contacts", user=user, most=MAX_CONTACTS)
+                    return
                 await self._store.put(key, b"")
+                if (ghost, user) not in self._subscriptions:
+                    self._counts[user] += 1
                 self._subscriptions.add((ghost, user))
                 self._link.post(xml.stanza(xml.PRESENCE, type="subscribed", from_=ghost, to=user))
                 self._show(ghost, user)
@@ -72,10 +83,18 @@ class Contacts:
                 self._show(ghost, user)
             elif kind == "unsubscribe":
                 await self._store.delete(key)
-                self._subscriptions.discard((ghost, user))
+                if (ghost, user) in self._subscriptions:
+                    self._subscriptions.discard((ghost, user))
+                    self._counts[user] -= 1
+                    if not self._counts[user]:
+                        del self._counts[user]
                 self._link.post(xml.stanza(xml.PRESENCE, type="unsubscribed", from_=ghost, to=user))
         except LinkLost:
             log.info("presence not answered", kind=kind)  # the server asks again when the stream is back
+
+    def _full(self, ghost: str, user: str) -> bool:
+        """Say whether a person has as many contacts here as anybody may have, and this is one more."""
+        return (ghost, user) not in self._subscriptions and self._counts[user] >= MAX_CONTACTS
 
     def _show(self, ghost: str, user: str) -> None:
         name = self.name(names.ghost_address(ghost.partition("@")[0], self._network))

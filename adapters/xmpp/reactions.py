@@ -11,10 +11,12 @@ from collections.abc import Sequence
 import msgspec
 
 from adapters.contract import Message, Store
+from protocol.bounded import Bounded
 from protocol.content import Disposition, NullPart, text
 
 _SET = "reactions/"
 _TARGET = "reaction/"
+_PENDING = 10_000
 
 Held = dict[str, str]
 """A person's set: emoji to the native id of the reaction."""
@@ -25,7 +27,7 @@ class Reactions:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._sets: dict[str, Held] = {}  # changed, but not stored yet
+        self._sets: Bounded[str, Held] = Bounded(_PENDING)  # changed, but not stored yet
 
     async def changes(
         self, who: str, target: str, emoji: Sequence[str], native_id: str
@@ -56,6 +58,12 @@ class Reactions:
             await self._store.put(key, msgspec.json.encode(held))
         else:
             await self._store.delete(key)
+        if self._sets.get(key) == held:
+            del self._sets[key]
+
+    def drop(self, who: str, target: str, held: Held) -> None:
+        """Forget a set whose messages were refused: the one that is stored is still what others were told."""
+        key = f"{_SET}{who} {target}"
         if self._sets.get(key) == held:
             del self._sets[key]
 
