@@ -37,6 +37,7 @@ from bridge.endpoint.to_network.plan import Planner
 from bridge.endpoint.to_network.reports import Reports
 from bridge.endpoint.to_network.schedule import Deliveries
 from bridge.endpoint.to_router.outbox import Outbox
+from bridge.endpoint.to_router.passing import PassingSigns
 from bridge.router.contract import Member, Router, RouterUnavailable
 from bridge.storage import StorageError
 from protocol.leg import LegClass, assurance
@@ -168,14 +169,15 @@ class Endpoint:
             settings, ledger, carrier, self.reports, self.pace, in_flight, room=self.rooms.get, fatal=fatal
         )
         self.trust = Trust(ledger, router, self.rooms, self.deliveries, random=random, told=settings.distrust)
+        self.signs = PassingSigns(router, clock=clock, random=random)
         self.receiving = Receiving(
             settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
-            aliases, self.offers, Lookup(ledger, self.rooms, in_flight, self.offers),
+            aliases, self.offers, Lookup(ledger, self.rooms, in_flight, self.offers), self.signs,
             failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
         self.hearing = Hearing(
             adapter, directory, ledger, self.keys, router, self.rooms, self.outbox,
-            nudge=self._nudge, metrics=metrics, fatal=fatal,
+            nudge=self._nudge, metrics=metrics, clock=clock, fatal=fatal,
         )  # fmt: skip
 
     def _nudge(self, room: Room) -> None:
@@ -280,6 +282,7 @@ class Endpoint:
         if hasattr(self, "rooms"):
             await self.deliveries.stop(timeout=0)
             await self.receiving.stop()
+            await self.signs.stop()
             await self.rooms.stop()
             await self.attachments.close()
         await _cancel(self._tasks)

@@ -16,6 +16,7 @@ from protocol.mls.joining import welcomed
 from protocol.mls.members import Member, speaks_for
 from protocol.mls.messages import ContentType, Peeked, Sender, SenderType, WireFormat, peek
 from protocol.mls.outside import external_proposal, join_proposal
+from protocol.mls.passing import Passed
 from protocol.mls.public_group import AddedMember, PublicChange, PublicGroup
 from protocol.mls.receiving import Application, Processed
 from protocol.mls.session import Session
@@ -39,6 +40,7 @@ __all__ = [
     "Member",
     "MlsError",
     "OwnMessageError",
+    "Passed",
     "Peeked",
     "Processed",
     "PublicChange",

@@ -45,6 +45,7 @@ from protocol.mls.messages import (
     WireFormat,
     encode_message,
 )
+from protocol.mls.passing import Passed, Signs
 from protocol.mls.plan import Intent, plan_commit, plan_external
 from protocol.mls.proposals import Commit, Proposal, PskId, PskUsage, ReInit, Update
 from protocol.mls.psk import GivenPsks, Psks, gather
@@ -87,6 +88,7 @@ class Group:
         self._state = state
         self._keep = keep
         self._drawer = object()
+        self._signs = Signs()
 
     # Coming into being
 
@@ -518,6 +520,32 @@ class Group:
         if now is not None:
             self.forget(now)
         return open_application(self._state, message, self.authority)
+
+    def pass_sign(self, room: str, content: bytes, *, now: int, random: Random) -> bytes:
+        """Seal a passing sign for who listens now; ``now`` in milliseconds. See ``protocol.mls.passing``.
+
+        It spends no generation, and needs no ``may_send``.
+        """
+        self._require_active()
+        return self._signs.give(self._state, self.identity, room, content, now, random)
+
+    def open_passing(self, room: str, uri: str, sign: bytes, *, now: int) -> Passed:
+        """Open a passing sign that is said to be of the member ``uri``; ``now`` in milliseconds.
+
+        Raises ``DecryptionError`` for one of another epoch, room or member, ``ReplayError`` for one that is too old or
+        not newer than the member's last, ``UngrantedError`` for a leaf that the authority does not vouch for.
+        """
+        leaves = [member.leaf for member in self.members() if member.uri == uri]
+        passed = self._signs.open(self._state, room, leaves, sign, now)
+        leaf = self._state.epoch.leaf(passed.sender.leaf)
+        admit(self.authority, (leaf,))
+        return passed
+
+    def mistrust(self) -> None:
+        """Send nothing more before a commit of ours: another copy of this very object may have gone on."""
+        self._state.sending = False
+        self._state.epoch.tree.stop_sending()
+        self._drawer = object()
 
     # Lasting
 

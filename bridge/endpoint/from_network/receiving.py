@@ -44,6 +44,7 @@ from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.passing import PassingSigns
 from bridge.limits import Admission, Verdict
 from bridge.router.contract import RouterUnavailable
 from protocol import status
@@ -94,6 +95,7 @@ class Receiving:
         aliases: EarlyAliases,
         offers: Offers,
         lookup: Lookup,
+        signs: PassingSigns,
         *,
         failed: Callable[[Batch, Room, bytes, translate.Failure], None],
         metrics: Metrics,
@@ -112,6 +114,7 @@ class Receiving:
         self._aliases = aliases
         self._offers = offers
         self._lookup = lookup
+        self._signs = signs
         self._failed = failed
         self._admission = Admission(settings.limits)
         self._metrics = metrics
@@ -450,14 +453,16 @@ class Receiving:
 
     def _take_typing(self, event: TypingNotice) -> None:
         room = self._rooms.of(event.conversation)
-        if room is None or not room.open:
+        if room is None:
             return
         sender = self._directory.profile(event.sender.address, event.sender.name)
-        self._outbox.ephemeral(
+        person = self._directory.user(sender.address)
+        self._signs.give(
             room,
+            person,
             translate.typing_content(
                 salt=self._random(16),
-                sender=self._directory.user(sender.address),
+                sender=person,
                 room=room.uri,
                 name=sender.name,
                 active=event.active,

@@ -56,6 +56,7 @@ class Hearing:
         *,
         nudge: Callable[[Room], None],
         metrics: Metrics,
+        clock: Callable[[], int],
         fatal: Callable[[BaseException], None],
     ) -> None:
         self._adapter = adapter
@@ -67,6 +68,7 @@ class Hearing:
         self._outbox = outbox
         self._nudge = nudge
         self._metrics = metrics
+        self._clock = clock
         self._fatal = fatal
         self._ahead = asyncio.Semaphore(_AHEAD)
         self._durable = ""
@@ -161,6 +163,9 @@ class Hearing:
             return None
         if room is None or room.group is None:
             raise Rejected(f"{notification.kind} for a room this endpoint is not in")
+        if notification.kind is Kind.PASSING:
+            self._take_sign(room, room.group, notification)
+            return None
         opened = room.group.unprotect(notification.body)
         batch.touch(room)
         received = content.decode(opened.data, now=notification.at // 1000)
@@ -232,6 +237,19 @@ class Hearing:
             )
         )
         return room
+
+    def _take_sign(self, room: Room, group: mls.Group, notification: Notification) -> None:
+        """Show a passing sign; one that cannot be opened, or comes too late, is dropped: it is worth nothing now."""
+        try:
+            passed = group.open_passing(room.uri, notification.sender, notification.body, now=self._clock())
+        except mls.MlsError as error:
+            log.debug("a passing sign was dropped", room=room.tag, code=error.code)
+            return
+        received = content.decode(passed.content, now=passed.at // 1000)
+        names = translate.names(received)
+        self._check(room, passed.sender, names)
+        if isinstance(received.part, SinglePart) and received.part.content_type == content.TYPING:
+            self._show_typing(room, names, received.part)
 
     def _show_typing(self, room: Room, names: translate.Names, part: SinglePart) -> None:
         adapter = self._adapter

@@ -69,6 +69,11 @@ class Room:
         )
 
     @property
+    def audible(self) -> bool:
+        """Whether there is somebody who could hear a passing sign, which may be given before ``open``."""
+        return self.group is not None and self.phase is RoomPhase.MEMBER and len(self.members) > 1 and not self.diverged
+
+    @property
     def held(self) -> Group:
         """The group. Raises ``LedgerError`` if there is none."""
         if self.group is None:

@@ -22,11 +22,9 @@ from bridge.endpoint.translate import Failure
 from bridge.router.contract import (
     Accepted,
     Envelope,
-    Kind,
     Refusal,
     RefusalCode,
     Router,
-    RouterError,
     RouterUnavailable,
 )
 
@@ -129,7 +127,6 @@ class Outbox:
         self._idle = asyncio.Event()
         self._idle.set()
         self._last_id = 0
-        self._ephemeral: asyncio.Task[None] | None = None
         self.failed: Failed
         self.unopened: Callable[[Room], None]
         """Hears of a room that is not open and for which something waits now."""
@@ -331,28 +328,6 @@ class Outbox:
                     batch.change.outbox.append(structs.replace(stored[row.id], epoch=row.epoch, body=row.body))
         if batch.change:
             await batch.commit()
-
-    def ephemeral(self, room: Room, content: bytes) -> None:
-        """Send something, in the background, that is lost without harm. The ratchet is durable before it leaves."""
-        if not room.open:
-            return
-        epoch, body = room.protect(content, self._random)
-        batch = self.batch()
-        batch.touch(room)
-        envelope = Envelope(room.uri, epoch, self._router.endpoint, body, Kind.PASSING)
-        previous = self._ephemeral
-        self._ephemeral = asyncio.create_task(self._send_ephemeral(envelope, batch.commit(), previous))
-
-    async def _send_ephemeral(
-        self, envelope: Envelope, durable: asyncio.Future[None], previous: asyncio.Task[None] | None
-    ) -> None:
-        await durable
-        if previous is not None:
-            await asyncio.wait([previous])
-        try:
-            await self._router.submit([envelope])
-        except RouterError as error:
-            log.debug("typing was not sent", error=str(error))
 
     # --- giving up ----------------------------------------------------------------------------------------------------
 

@@ -122,8 +122,7 @@ async def kill(endpoint: Endpoint) -> None:
     rooms, deliveries, receiving = endpoint.rooms, endpoint.deliveries, endpoint.receiving
     endpoint._ready = False
     tasks = [*endpoint._tasks, *rooms._tasks.values(), *deliveries._workers.values(), *receiving._workers.values()]
-    if endpoint.outbox._ephemeral is not None:
-        tasks.append(endpoint.outbox._ephemeral)
+    tasks += endpoint.signs._tasks
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
