@@ -13,6 +13,7 @@ from bridge.config import Config, EndpointConfig, Loaded
 from bridge.directory import Person, PlumbedRoom
 from bridge.endpoint.ledger.retention import Keep
 from bridge.endpoint.settings import EndpointSettings, RetryLimits
+from bridge.limits import Rate
 from bridge.router.grants import EndpointGrant, hash_token
 from bridge.router.hub import DAY, Hub, Limits, Retention
 from bridge.secrets import router_token
@@ -45,7 +46,13 @@ def hub(loaded: Loaded) -> Hub:
         loaded.data / "blobs",
         grants,
         config.domain,
-        limits=Limits(message=config.router.max_message_bytes, blob=config.router.max_blob_bytes),
+        limits=Limits(
+            message=config.router.max_message_bytes,
+            blob=config.router.max_blob_bytes,
+            blobs=config.limits.attachments_octets,
+            claims=Rate(config.limits.claims_per_minute, config.limits.claims_burst),
+            keys=config.limits.limiter_keys,
+        ),
         retention=Retention(blobs=config.router.retention_days * DAY, receipts=config.router.retention_days * DAY),
     )
 

@@ -18,7 +18,7 @@ def _bound(what: str, then: str, least: int = 0) -> Meta:
 
 
 _TOLD = "The message is refused as `too-many`; its sender is told once a minute, the others are refused silently."
-_NOT_NOW = "The router answers `too-many`; the endpoint waits and tries again: nothing is lost."
+_NOT_NOW = "The router answers `tooMany`; the endpoint waits and asks again: nothing is lost."
 _REREAD = "The one not used for longest is forgotten, and asked for or computed again when it is needed."
 
 
@@ -34,8 +34,6 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     room_burst: Annotated[int, _bound("... saved up", _TOLD, 1)] = 10_000
     account_per_minute: Annotated[int, _bound("Messages of everybody on one account's network", _TOLD)] = 60_000
     account_burst: Annotated[int, _bound("... saved up", _TOLD, 1)] = 50_000
-    endpoint_per_minute: Annotated[int, _bound("Envelopes that one endpoint submits to the router", _NOT_NOW)] = 120_000
-    endpoint_burst: Annotated[int, _bound("... saved up", _NOT_NOW, 1)] = 50_000
     claims_per_minute: Annotated[int, _bound("KeyPackages that one endpoint claims of others", _NOT_NOW)] = 3_000
     claims_burst: Annotated[int, _bound("... saved up", _NOT_NOW, 1)] = 3_000
     limiter_keys: Annotated[
@@ -58,7 +56,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         _bound(
             "Octets of attachments that the router holds for everybody together",
-            "The router takes no attachment until older ones are deleted; a message with a file waits or fails.",
+            "Until older ones are deleted it takes no other: messages with a file fail as `media-too-large`.",
             1,
         ),
     ] = 50 << 30

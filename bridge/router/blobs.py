@@ -19,25 +19,33 @@ _NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class BlobStore:
-    """A folder of blobs. Memory use does not depend on their size; file work happens outside the event loop."""
+    """A folder of blobs: each of at most ``limit`` octets, all together of at most ``total``.
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    Memory use does not depend on their size; file work happens outside the event loop.
+    """
+
+    def __init__(self, folder: Path, limit: int, total: int) -> None:
         self._folder = folder
         self._incoming = folder / "incoming"
         self._limit = limit
+        self._total = total
+        self._held = 0
 
     def open(self) -> None:
         """Make the folder and throw away what an earlier process left half-written."""
         self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in self._incoming.iterdir():
             leftover.unlink()
+        self._held = sum(path.stat().st_size for path in self._folder.glob("??/*"))
 
     async def put(self, blob: AsyncIterator[bytes]) -> str:
         """Store a stream; return its name. It is durable then. Raises ``BlobTooLarge``."""
         file = _create(self._incoming)  # here and not in a thread: a cancelled caller would leave the file behind
         try:
             name = await self._write(file, blob)
+            size, known = file.tell(), self._path(name).exists()
             await asyncio.to_thread(_keep, file, self._path(name))
+            self._held += 0 if known else size
         except BaseException:
             _discard(file)
             raise
@@ -50,6 +58,8 @@ class BlobStore:
             size += len(piece)
             if size > self._limit:
                 raise BlobTooLarge(f"an attachment of over {self._limit} octets")
+            if self._held + size > self._total:
+                raise BlobTooLarge(f"all attachments together would be over {self._total} octets")
             await asyncio.to_thread(_append, file, piece, digest)
         return digest.hexdigest()
 
@@ -71,15 +81,19 @@ class BlobStore:
 
     async def prune(self, older_than: int) -> int:
         """Delete blobs stored more than ``older_than`` milliseconds ago; return how many."""
-        return await asyncio.to_thread(self._prune, time.time() - older_than / 1000)
-
-    def _prune(self, before: float) -> int:
-        count = 0
-        for path in self._folder.glob("??/*"):
-            if path.stat().st_mtime < before:
-                path.unlink()
-                count += 1
+        count, freed = await asyncio.to_thread(self._prune, time.time() - older_than / 1000)
+        self._held -= freed
         return count
+
+    def _prune(self, before: float) -> tuple[int, int]:
+        count, freed = 0, 0
+        for path in self._folder.glob("??/*"):
+            status = path.stat()
+            if status.st_mtime < before:
+                path.unlink()
+                freed += status.st_size
+                count += 1
+        return count, freed
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name

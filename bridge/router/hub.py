@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
+from bridge.limits import Limiter, Rate, Verdict
 from bridge.router.blobs import BlobStore
 from bridge.router.contract import (
     CONTRACT,
@@ -70,6 +71,12 @@ class Limits(Struct, frozen=True):
     message: int = 1024 * 1024
     handshake: int = 8 * 1024 * 1024
     blob: int = 2 * 1024**3 + 4096
+    blobs: int = 50 * 1024**3
+    """All attachments together."""
+    claims: Rate = Rate(per_minute=3_000, burst=3_000)
+    """KeyPackages that one endpoint claims."""
+    keys: int = 10_000
+    """Endpoints whose claims are remembered."""
 
 
 class Retention(Struct, frozen=True):
@@ -110,7 +117,7 @@ class Hub:
         self.clock = clock
         self.limits = limits
         self.grants = Grants(endpoints.values())
-        self.blobs = BlobStore(blobs, limits.blob)
+        self.blobs = BlobStore(blobs, limits.blob, limits.blobs)
         self._names = {name: grant.uri for name, grant in endpoints.items()}
         self._retention = retention
         self._groups: Groups = groups or MlsGroups()
@@ -118,6 +125,7 @@ class Hub:
         self._rules = RoomRules(self._groups, self.grants)
         self._keys = KeyStore(self._journal, self._groups, self.grants)
         self._fan_out = FanOut(self._journal)
+        self._claims = Limiter(limits.claims, limits.keys)
         self._group_ids: Bounded[str, bytes] = Bounded(GROUPS_REMEMBERED)
         self._pruning: asyncio.Task[None] | None = None
 
@@ -178,6 +186,8 @@ class Hub:
 
     async def key_material(self, endpoint: str, target: str) -> Sequence[bytes] | Refusal:
         """See ``Router.key_material``."""
+        if self._claims.take(endpoint, self.clock()) is not Verdict.WITHIN:
+            return Refusal(RefusalCode.TOO_MANY, f"{endpoint} claims more KeyPackages than one endpoint may")
         log.info("key package claimed", endpoint=endpoint, target=target)
         return await self._keys.claim(target, self.clock())
 
