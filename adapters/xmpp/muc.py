@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from xml.etree.ElementTree import Element
 
 import structlog
@@ -23,6 +23,8 @@ from adapters.xmpp.link import Link
 from adapters.xmpp.speakers import Speaker, Speakers, mark, note, speaker_of
 
 ENTER_SECONDS = 20.0
+LOOK_UP_SECONDS = 3.0
+MUTE_SECONDS = 60.0
 AGAIN_SECONDS = 5.0
 MAX_NICK = 80
 
@@ -58,6 +60,7 @@ class RoomSession:
         self._numbers: OrderedDict[str, str] = OrderedDict()  # our stanza ids to archive ids
         self._origins: OrderedDict[str, str] = OrderedDict()  # archive ids to our stanza ids
         self._senders: OrderedDict[str, str] = OrderedDict()  # archive ids to nicknames
+        self._mute_until = 0.0  # until when the archive is not asked about single messages
         self._expected: set[str] = set()  # our stanza ids whose number somebody waits for
 
     @property
@@ -263,10 +266,26 @@ class RoomSession:
         """Say whether ``speaker`` has surely written the message ``number``."""
         author = self.speakers.author(number)
         if author is None and number:
-            with suppress(StanzaError, LinkLost):
-                archived = await self._archive.one(self.place.jid, self.listener, number)
-                author = self.speakers.archived(archived.stanza) if archived is not None else None
+            author = await self._looked_up(number)
         return author is not None and speaker.is_surely(author)
+
+    async def _looked_up(self, number: str) -> Speaker | None:
+        """Ask the archive who wrote a message; one that keeps us waiting is not asked again for a while.
+
+        What others say, here and elsewhere, waits behind this.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._mute_until:
+            return None
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                archived = await self._archive.one(self.place.jid, self.listener, number)
+        except TimeoutError:
+            self._mute_until = now + MUTE_SECONDS
+            return None
+        except (StanzaError, LinkLost):
+            return None
+        return self.speakers.archived(archived.stanza) if archived is not None else None
 
     # --- what -----------------------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ git -c safe.directory='*' clone --quiet --no-hardlinks "$repository" "$root/src/
 
 passed=(HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 [ -z "${RIALTO_VECTORS:-}" ] || passed+=(RIALTO_VECTORS=/src/vectors)
-for name in $(compgen -e | grep -E '^(PIP_|npm_config_|SSL_CERT_FILE$|REQUESTS_CA_BUNDLE$|NODE_EXTRA_CA_CERTS$|(http|https|no)_proxy$)' || true); do
+for name in $(compgen -e | grep -E '^(PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|DEFAULT_TIMEOUT)$|npm_config_|SSL_CERT_FILE$|REQUESTS_CA_BUNDLE$|NODE_EXTRA_CA_CERTS$|(http|https|no)_proxy$)' || true); do
     passed+=("$name=${!name}")
 done
 for goal in "${goals[@]}"; do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 from xml.etree import ElementTree as ET
@@ -9,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from adapters.contract import Event, Inbound, Receipt
-from adapters.xmpp import codec, xml
+from adapters.xmpp import codec, muc, xml
 from adapters.xmpp.config import XmppConfig
 from adapters.xmpp.inbound import Inbox
 from adapters.xmpp.muc import RoomSession
@@ -281,3 +282,20 @@ async def test_a_defect_in_a_room_ends_neither_its_catching_up_nor_the_messages_
     house.room.last = "n"
     await house.room._catch_up()
     assert [stanza.findtext(xml.BODY) for stanza in house.heard] == ["one", "two"]
+
+
+async def test_an_archive_that_keeps_silent_is_not_waited_for_again_and_again(monkeypatch: Any) -> None:
+    house = House()
+    monkeypatch.setattr(muc, "LOOK_UP_SECONDS", 0.01)
+    asked: list[str] = []
+
+    class Silent:
+        async def one(self, _room: str, _asker: str, number: str) -> None:
+            asked.append(number)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(house.room, "_archive", Silent())
+    house.occupant("Nurse")
+    for number in ("n8", "n9"):
+        assert not await house.says("Nurse", RETRACT.replace("n1", number), number, f"later {number}")
+    assert asked == ["n8"]
