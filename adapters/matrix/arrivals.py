@@ -31,7 +31,7 @@ from adapters.matrix.directs import Directs
 from adapters.matrix.groups import Groups
 from adapters.matrix.invitations import Invitation, Invitations
 from adapters.matrix.membership import Membership
-from adapters.matrix.names import Names
+from adapters.matrix.names import Names, is_user_id
 from adapters.matrix.people import People
 from adapters.matrix.signs import Signs
 
@@ -244,6 +244,8 @@ class Arrivals:
 
 
 def _understand(event: Json, conversation: Conversation, sender: str) -> Message:
+    if not is_user_id(sender):
+        raise Refused("invalid", f"{sender[:100]} is no Matrix user id that other networks could be told")
     if isinstance(conversation, Direct) and conversation.local.id != sender:
         raise Refused("not-allowed", f"Only {conversation.local.id} can be heard here.")
     return codec.decode(event)

@@ -56,7 +56,14 @@ async def _given(event: dict[str, Any]) -> None:
     await directs.load()
     ghosts = cast("Any", SimpleNamespace(address=_refuses, ensure=_refuses))
     arrivals = Arrivals(
-        NAMES, people, directs, groups, Membership(client, NAMES, ghosts, people, directs, groups), _says
+        NAMES,
+        people,
+        directs,
+        groups,
+        Membership(client, NAMES, ghosts, people, directs, groups),
+        _says,
+        MemoryStore(),
+        int,
     )
     settled = None
     with contextlib.suppress(Outcome):
@@ -65,6 +72,7 @@ async def _given(event: dict[str, Any]) -> None:
         taken(arrivals.queue.get_nowait())
     if settled is not None:
         await settled
+    await arrivals.close()
 
 
 def seeds() -> Iterator[bytes]:

@@ -31,6 +31,7 @@ class Homeserver:
         self.join: dict[str, int] = {}
         self.joins: list[str] = []
         self.left: list[str] = []
+        self.said: list[str] = []
         self.said_before: list[dict[str, Any]] = []
         self.hang = asyncio.Event()
         self.numbers = count(1)
@@ -48,6 +49,9 @@ class Homeserver:
             if (status := self.join.get(room, 200)) == 0:
                 await self.hang.wait()
             return web.json_response({}, status=status or 200)
+        if "/send/m.room.message/" in tail:
+            self.said.append((await request.json())["body"])
+            return web.json_response({"event_id": "$notice"})
         if tail.endswith("/leave"):
             self.left.append(tail.split("/")[1])
         elif tail.endswith("/members"):
@@ -236,6 +240,13 @@ async def test_signs_of_somebody_who_cannot_exist_are_left_out(stage: Stage, use
     assert await stage.push(**{key: value for key, value in body.items() if key != "events"}) == 200
     heard = [event for event in stage.events if isinstance(event, Receipt | TypingNotice)]
     assert {event.sender.address.id for event in heard} == {ROMEO}
+
+
+async def test_what_somebody_says_who_cannot_exist_elsewhere_is_refused_where_it_was_said(stage: Stage) -> None:
+    await direct(stage)
+    assert await stage.push(message("x", sender="@r:hs.test:99999999"), message("hello")) == 200
+    assert stage.texts() == ["hello"]
+    await stage.until(lambda: any("is no Matrix user id" in notice for notice in stage.server.said))
 
 
 @pytest.mark.parametrize(
