@@ -10,11 +10,17 @@ Life of an adapter, as the endpoint drives it, in one asyncio loop::
          ──> send / report / typing   (one at a time for each conversation, many conversations side by side)
          ──> close
 
+Every call has an end: what has not returned when its time is over (``CALL_SECONDS``, and ``FILE_SECONDS`` for a
+``send`` with a file) is cancelled, and a ``send`` is then ``Unsure``. Some seconds before that a call that hangs no
+longer counts among those that may run side by side, so that it holds up its own conversation only. An adapter must let
+itself be cancelled: what does not end then is left alone, and is a defect.
+
 Outcomes that ``send`` and ``report`` may raise; anything else that they raise is logged as a defect of the adapter
 and treated as ``Unsure``::
 
     Outcome
-    ├── Retry      nothing was delivered; try again, after ``after`` seconds if given, else with back-off
+    ├── Retry          nothing was delivered; try again, after ``after`` seconds if given, else with back-off
+    │   └── Unreachable    the network cannot be reached at all, which says nothing of this message: only age ends it
     ├── Throttled  nothing was delivered; the network says to wait ``after`` seconds, this account sends nothing sooner
     ├── Permanent  nothing was delivered and nothing ever will be; ``reason`` is a stable word for the sender
     ├── Unsure     the network may or may not have taken it
@@ -35,6 +41,11 @@ from protocol.content import Expiration, ExternalPart, Part
 from protocol.leg import LegClass
 from protocol.status import Status
 from protocol.uri import Address
+
+CALL_SECONDS = 120.0
+"""How long a call into an adapter may take."""
+FILE_SECONDS = 900.0
+"""How long a ``send`` of a message with a file may take."""
 
 Cursor: TypeAlias = str
 """Where ``receive`` goes on after a restart: opaque to everybody but the adapter."""
@@ -198,12 +209,19 @@ class Inbound(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """``sender`` has received or read messages: those named and, for ``READ``, tacitly all before them."""
+    """What became of messages that the network had taken: those named and, for ``READ``, tacitly all before them.
+
+    ``status`` is ``DELIVERED`` or ``READ`` when ``sender`` has received or read them. It is ``ERROR`` when the network
+    says that they will not arrive after all: then ``reason`` is one of ``Reason``, and ``text`` says more, for the
+    operator. It counts only for what was ``sent`` so far: what has been delivered cannot fail any more.
+    """
 
     conversation: Conversation
     sender: Profile
     native_ids: tuple[str, ...]
     status: Status
+    reason: str = ""
+    text: str = ""
     cursor: Cursor | None = None
     acknowledge: Acknowledge = lambda _: None
 
@@ -253,18 +271,23 @@ class Sent(Struct, frozen=True):
     """The network has taken a delivery and said so.
 
     ``native_id`` is the id by which edits, replies, reactions and receipts will name it on this network; ``aliases``
-    are further ids it may be called by.
+    are further ids it may be called by. ``delivered``: it has arrived already, for who took it is the recipient, or the
+    server that keeps their messages for them, or the room it was said in. Otherwise it is ``sent`` until a ``Receipt``
+    says more, and for good if none comes.
     """
 
     native_id: str
     aliases: tuple[str, ...] = ()
+    delivered: bool = False
 
 
 class StatusUpdate(Struct, frozen=True, kw_only=True):
     """News for the native sender of ``native_id``: how far it has come to ``by``, the person on the other side.
 
-    ``status`` is ``DELIVERED``, ``READ`` or ``ERROR``; with ``ERROR``, ``reason`` is a stable word (``uncertain`` when
-    nobody can know whether it arrived) and ``text`` says it to a person. ``by`` is None when it concerns everybody.
+    ``status`` is ``SENT`` (its network has taken it), ``DELIVERED``, ``READ`` or ``ERROR``; with ``ERROR``, ``reason``
+    is a stable word (``uncertain`` when nobody can know whether it arrived) and ``text`` says it to a person. ``by`` is
+    None when it concerns everybody. A message that had failed and was sent again by an operator may be told ``SENT`` or
+    ``DELIVERED`` after its ``ERROR``: ``reason`` is then ``replayed``.
     """
 
     conversation: Conversation
@@ -290,6 +313,16 @@ class Retry(Outcome):
     def __init__(self, text: str = "", after: float | None = None) -> None:
         super().__init__(text)
         self.after = after
+
+
+class Unreachable(Retry):
+    """The network cannot be reached: no connection, no stream, its server is being restarted.
+
+    That says nothing of the message, so it is no attempt at it: it waits until the network shows life (something else
+    arrives there, or comes from there), and only its age ends it.
+    """
+
+    code = "unreachable"
 
 
 class Throttled(Outcome):
@@ -352,6 +385,14 @@ class Reason(StrEnum):
     DELETED = "deleted"
     REJECTED = "rejected"
     UNCERTAIN = "uncertain"
+    LEFT = "left"
+    """The recipient's side is no longer in the room."""
+    ATTACHMENT_LOST = "attachment-lost"
+    """The message was said again after the router had lost it, and its file is gone."""
+
+
+REPLAYED = "replayed"
+"""What stands for a reason where a message that had failed was sent again by an operator, and has arrived."""
 
 
 # --- the five methods -------------------------------------------------------------------------------------------------

@@ -203,8 +203,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     ``edit_age`` and ``delete_age``: how old a message may be. ``reply_window``: how long after the person's last
     message others may write to them. ``shows_sender``: the network itself shows who of several people speaks; where it
     does not, the name is put before the text. ``idempotent_send``: a second send with the same key is not delivered
-    twice. ``ordered``: messages arrive in the order in which they were sent. ``history``: what was said while the
-    adapter was away can be fetched.
+    twice. ``reports_delivery``: the network says later whether what it took has arrived (a delivery receipt, a bounce),
+    so that ``sent`` is not the end. ``ordered``: messages arrive in the order in which they were sent. ``history``:
+    what was said while the adapter was away can be fetched.
     """
 
     leg: LegClass = LegClass.OPEN
@@ -216,5 +217,6 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     reply_window: int | None = None
     shows_sender: bool = True
     idempotent_send: bool = False
+    reports_delivery: bool = False
     ordered: bool = False
     history: bool = False

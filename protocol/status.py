@@ -34,9 +34,13 @@ class StatusError(ProtocolError):
 
 
 class Status(IntEnum):
-    """How far a message has come to the sender of the report. Values from 7 to 255 are legitimate and unknown."""
+    """How far a message has come to the sender of the report. Values from 7 to 255 are legitimate and unknown.
+
+    ``SENT`` is another word for ``UNREAD``: the recipient's network has taken it, and nothing more is known.
+    """
 
     UNREAD = 0
+    SENT = 0
     DELIVERED = 1
     READ = 2
     EXPIRED = 3

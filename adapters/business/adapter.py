@@ -38,6 +38,7 @@ from adapters.contract import (
     Sent,
     SignedOut,
     StatusUpdate,
+    Unreachable,
 )
 from protocol.capabilities import Capabilities, Feature, FileRule, Level, Limits, Way
 from protocol.content import ExternalPart, MultiPart, Part
@@ -46,6 +47,7 @@ from protocol.status import Status
 from protocol.uri import Address
 
 _STATUSES: Mapping[Status, tuple[str, ...]] = {
+    Status.SENT: ("sent",),
     Status.DELIVERED: ("sent", "delivered"),
     Status.READ: ("read",),
     Status.ERROR: ("failed",),
@@ -160,7 +162,7 @@ class Business:
         except BusinessError as error:
             raise Permanent(Reason.UNSUPPORTED, str(error)) from error
         await self._flights.deliver(message_id, self._caller.post(url, body))
-        return Sent(message_id)
+        return Sent(message_id, delivered=True)  # the program is the recipient
 
     async def report(self, update: StatusUpdate, key: str) -> None:
         """Tell the program what became of a message it sent."""
@@ -170,7 +172,10 @@ class Business:
         person = await self._identities.of(peer)
         opaque = await self._posting.opaque(update.native_id)
         failed = update.status is Status.ERROR
-        for word in _words(update):
+        words = _words(update)
+        if update.status is Status.DELIVERED and await self._posting.was_sent(update.native_id):
+            words = words[1:]  # it was told "sent" when no more was known
+        for word in words:
             body = codec.status_event(
                 self._line(number),
                 person,
@@ -182,6 +187,8 @@ class Business:
                 opaque=opaque,
             )
             await self._caller.post(url, body)
+        if update.status is Status.SENT:
+            await self._posting.note_sent(update.native_id)
         if opaque and update.status in {Status.READ, Status.ERROR}:
             await self._posting.forget(update.native_id)
 
@@ -253,7 +260,7 @@ class Business:
     def _callback(self, number: Number) -> str:
         if url := self._find(number):
             return url
-        raise Retry(f"no callback is registered for {number.shop}")
+        raise Unreachable(f"no callback is registered for {number.shop}")
 
     def _find(self, number: Number) -> str:
         return self._callbacks.find((number.phone_number_id, self._config.waba_id, self._config.app_id))

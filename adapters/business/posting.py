@@ -99,6 +99,17 @@ class Posting:
         stored = await self._store.get(f"opaque/{message_id}")
         return stored.decode() if stored is not None else ""
 
+    async def note_sent(self, message_id: str) -> None:
+        """Remember that the program was told "sent" before anything more was known."""
+        await self._store.put(f"sent/{message_id}", b"1")
+
+    async def was_sent(self, message_id: str) -> bool:
+        """Whether the program was told "sent" already; it is then forgotten, for more is known."""
+        if await self._store.get(f"sent/{message_id}") is None:
+            return False
+        await self._store.delete(f"sent/{message_id}")
+        return True
+
     async def forget(self, message_id: str) -> None:
         """Forget the ``biz_opaque_callback_data`` of a message that has come as far as it can."""
         await self._store.delete(f"opaque/{message_id}")

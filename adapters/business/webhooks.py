@@ -13,13 +13,14 @@ import aiohttp
 import structlog
 
 from adapters.business.errors import CallbackRefused
-from adapters.contract import Permanent, Reason, Retry, Store, Throttled, Unsure
+from adapters.contract import Permanent, Reason, Retry, Store, Throttled, Unreachable, Unsure
 
 _log = structlog.get_logger(__name__)
 
 SIGNATURE: Final = "X-Hub-Signature-256"
 _HANDSHAKE_SECONDS: Final = 6.0
 _ANSWER_OCTETS: Final = 4096
+_AWAY = frozenset({502, 503, 504})  # what a proxy answers while the program is not there
 _PATIENT = frozenset({401, 403, 404, 408, 425})
 """Refusals that end when somebody mends the program's deployment or its secret."""
 
@@ -93,7 +94,7 @@ class Caller:
                 status, wait = response.status, response.headers
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self.trouble = f"cannot be reached: {error}"
-            raise Retry(f"the callback {self.trouble}") from error
+            raise Unreachable(f"the callback {self.trouble}") from error
         except aiohttp.InvalidURL as error:
             self.trouble = f"is not a URL: {error}"
             raise Retry(f"the callback {self.trouble}") from error
@@ -124,6 +125,8 @@ class Caller:
         self.trouble = f"answered {status}"
         if status == 429:
             raise Throttled(_seconds(headers) or 5.0, f"the callback {self.trouble}")
+        if status in _AWAY:
+            raise Unreachable(f"the callback {self.trouble}", after=_seconds(headers))
         if status in _PATIENT or not 400 <= status < 500:
             raise Retry(f"the callback {self.trouble}", after=_seconds(headers))
         raise Permanent(Reason.REJECTED, f"the callback {self.trouble}")

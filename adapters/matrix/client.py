@@ -3,7 +3,8 @@
 What a call may raise, in the words of the adapter contract::
 
     Outcome
-    ├── Retry        no connection, or the homeserver is in trouble
+    ├── Retry        the homeserver is in trouble with this call
+    ├── Unreachable  no connection, or nobody but a proxy answers
     ├── Throttled    429, with the homeserver's own retry_after_ms
     ├── Unsure       the same as Retry, when the call says something and may have been taken
     ├── SignedOut    the homeserver does not know our token
@@ -21,7 +22,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from adapters.contract import Outcome, Permanent, Reason, Retry, SignedOut, Throttled, Unsure
+from adapters.contract import Outcome, Permanent, Reason, Retry, SignedOut, Throttled, Unreachable, Unsure
 from adapters.kit import foreign
 
 Json: TypeAlias = dict[str, Any]
@@ -37,6 +38,8 @@ _REASONS: Final = {
     "M_NOT_FOUND": Reason.RECIPIENT_UNKNOWN,
     "M_TOO_LARGE": Reason.TOO_LARGE,
 }
+_AWAY: Final = frozenset({502, 503, 504})
+"""What a reverse proxy answers while the homeserver is not there."""
 _SIGNED_OUT: Final = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
 
 
@@ -93,7 +96,7 @@ class Client:
                 content = await answer.read()
         except aiohttp.ClientConnectorError as e:
             self.reachable = False
-            raise Retry(f"cannot reach the homeserver: {e}") from e
+            raise Unreachable(f"cannot reach the homeserver: {e}") from e
         except (aiohttp.ClientError, TimeoutError) as e:
             self.reachable = False
             raise _lost(says, f"no answer from the homeserver: {type(e).__name__} {e}") from e
@@ -138,8 +141,11 @@ class Client:
         return URL(text, encoded=True)
 
 
-def _lost(says: bool, text: str) -> Outcome:
-    return Unsure(text) if says else Retry(text)
+def _lost(says: bool, text: str, *, away: bool = True) -> Outcome:
+    """What is to be raised for a call without an answer; ``away``: the homeserver is, whatever the call was."""
+    if says:
+        return Unsure(text)
+    return Unreachable(text) if away else Retry(text)
 
 
 def _json(content: bytes) -> Json | None:
@@ -155,7 +161,7 @@ def _outcome(answer: aiohttp.ClientResponse, found: Json, *, says: bool) -> Outc
     if answer.status == 429:
         return Throttled(_wait(answer, found), text)
     if answer.status >= 500 or answer.status < 400:
-        return _lost(says, f"the homeserver answered {answer.status} {errcode} {text}")
+        return _lost(says, f"the homeserver answered {answer.status} {errcode} {text}", away=answer.status in _AWAY)
     if errcode in _SIGNED_OUT:
         return SignedOut("the homeserver does not know as_token: give it the registration file and restart it")
     return Rejected(answer.status, errcode, text)

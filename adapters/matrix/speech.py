@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.contract import (
+    REPLAYED,
     Conversation,
     Delivery,
     Direct,
@@ -60,7 +61,9 @@ class Speech:
             room_id = await self._room(delivery.conversation, ghost)
             event_id = await self._say(room_id, ghost, said, f"s-{key}", delivery.at)
         self._uploads.pop(key, None)
-        return Sent(event_id)
+        conversation = delivery.conversation
+        local = not isinstance(conversation, Direct) or conversation.local.id.endswith(f":{self._names.server}")
+        return Sent(event_id, delivered=local)  # for somebody of another homeserver ours has only taken it
 
     async def report(self, update: StatusUpdate, key: str) -> None:
         """Show a read receipt, or say in words that a message did not arrive. Matrix has no sign for delivered."""
@@ -70,6 +73,9 @@ class Speech:
         direct = update.conversation if isinstance(update.conversation, Direct) else None
         if update.status == Status.ERROR:
             words = codec.notice(f"Not delivered: {update.text or update.reason}", update.native_id)
+            await self.speak(room_id, self._names.ghost(direct.peer) if direct else "", words, f"n-{key}")
+        elif update.reason == REPLAYED:
+            words = codec.notice("Delivered after all.", update.native_id)
             await self.speak(room_id, self._names.ghost(direct.peer) if direct else "", words, f"n-{key}")
         elif update.status == Status.READ and update.by is not None:
             reader = self._names.ghost(update.by.address)

@@ -35,6 +35,7 @@ def capabilities(config: XmppConfig, *, room: bool, files: bool) -> Capabilities
         receive=received,
         limits=Limits(unit=Unit.UTF8, text=config.max_text_bytes),
         shows_sender=True,
+        reports_delivery=not room,
         ordered=True,
         history=room,
     )

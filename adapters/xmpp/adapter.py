@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from adapters.contract import (
+    REPLAYED,
     Account,
     AdapterInfo,
     Alias,
@@ -29,6 +30,7 @@ from adapters.contract import (
     Retry,
     Sent,
     StatusUpdate,
+    Unreachable,
 )
 from adapters.xmpp import abilities, bounces, codec, disco, names, xml
 from adapters.xmpp.archive import Archive
@@ -288,6 +290,8 @@ class Xmpp:
             marker = self._signal(update.conversation, update.by, key, xml.MARKERS, "displayed", wire)
             if marker is not None:
                 self._post(marker)
+        elif update.reason == REPLAYED and isinstance(place, Chat):
+            self._post(bounces.notice(place.ghost, place.user, "A message to me was delivered after all.", key))
         elif update.status is Status.ERROR:
             failure = bounces.failure(update.reason, update.text)
             if isinstance(place, Chat):
@@ -324,7 +328,7 @@ class Xmpp:
         try:
             self._link.post(stanza)
         except LinkLost as error:
-            raise Retry(str(error)) from error
+            raise Unreachable(str(error)) from error
 
     # --- files and health -----------------------------------------------------------------------------------------
 

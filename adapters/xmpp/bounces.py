@@ -69,6 +69,11 @@ def outcome(error: StanzaError) -> Outcome:
     return Permanent(_REASONS.get(error.condition, Reason.REJECTED), str(error))
 
 
+def reason(error: StanzaError) -> str:
+    """Return why what was sent has not arrived, in the contract's words."""
+    return _REASONS.get(error.condition, Reason.RECIPIENT_UNREACHABLE)
+
+
 def refusal(refused: Refused) -> StanzaRefused:
     """Return how the endpoint's refusal is told to the person whose message it was."""
     condition, kind, text = _REFUSALS.get(refused.reason, _REFUSALS["invalid"])
@@ -90,9 +95,14 @@ def failed(ghost: str, user: str, client: str, id_: str, failure: StanzaRefused,
     """
     if client:
         return error_stanza(xml.MESSAGE, ghost, client, id_, failure)
-    notice = xml.stanza(xml.MESSAGE, type="chat", from_=ghost, to=user, id=key)
-    xml.child(notice, xml.CLIENT, "body", f"A message to me was not delivered: {failure.text}")
-    return notice
+    return notice(ghost, user, f"A message to me was not delivered: {failure.text}", key)
+
+
+def notice(ghost: str, user: str, text: str, key: str) -> Element:
+    """Return an ordinary message in which ``ghost`` tells ``user`` what became of one."""
+    message = xml.stanza(xml.MESSAGE, type="chat", from_=ghost, to=user, id=key)
+    xml.child(message, xml.CLIENT, "body", text)
+    return message
 
 
 def write(stanza: Element, refused: StanzaRefused) -> Element:

@@ -33,6 +33,7 @@ from adapters.xmpp.reactions import Reactions
 from adapters.xmpp.recall import Recall
 from adapters.xmpp.speakers import speaker_of
 from protocol.content import NullPart
+from protocol.status import Status
 
 MAX_OWED = 10_000
 _PASSED = "passed/"
@@ -224,8 +225,19 @@ class Inbox:
             case codec.Composing(active=active):
                 return [TypingNotice(conversation=origin.conversation, sender=origin.sender, active=active)]
             case codec.Bounced(id=id_, error=error):
-                # The server had taken it and a remote one refused it later: the delivery has its status by now.
+                # The server had taken it and a remote one refused it later: what was sent has failed.
                 log.warning("late bounce", stanza=id_, sender=stanza.get("from"), condition=error.condition)
+                if id_ and isinstance(origin.place, Chat):
+                    return [
+                        Receipt(
+                            conversation=origin.conversation,
+                            sender=origin.sender,
+                            native_ids=(origin.place.native(id_),),
+                            status=Status.ERROR,
+                            reason=bounces.reason(error),
+                            text=str(error),
+                        )
+                    ]
         return []
 
     def _said(self, stanza: Element, said: codec.Said, origin: Origin, message: Message) -> Inbound:

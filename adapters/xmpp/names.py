@@ -98,6 +98,12 @@ def bare(jid: str) -> str:
     return _prepared(jid.partition("/")[0])
 
 
+def is_local(jid: str, component: str) -> bool:
+    """Whether a JID's domain is of the server that the component is connected to: that of its parent, or beside it."""
+    parent, domain = component.partition(".")[2], jid.partition("/")[0].rpartition("@")[2]
+    return bool(parent) and (domain == parent or domain.endswith(f".{parent}"))
+
+
 def resource(jid: str) -> str:
     """Return what stands behind the first slash of a JID ('' if nothing): in a room, the nickname."""
     return jid.partition("/")[2]

@@ -18,6 +18,7 @@ from adapters.contract import (
     Retry,
     Sent,
     SignedOut,
+    Unreachable,
     Unsure,
 )
 from adapters.xmpp import bounces, codec, disco, names, xml
@@ -78,7 +79,7 @@ class Outbox:
         except StanzaError as error:
             raise self._bounced(error, delivery, place) from error
         except LinkLost as error:
-            raise (Unsure(str(error)) if error.written else Retry(str(error))) from error
+            raise (Unsure(str(error)) if error.written else Unreachable(str(error))) from error
         except NameRefused as error:
             raise Permanent(Reason.RECIPIENT_UNKNOWN, str(error)) from error
         except StanzaRefused as error:
@@ -93,7 +94,8 @@ class Outbox:
             if isinstance(place, Chat):
                 if not await self._sent_log.find(key, delivery.at):
                     return None
-                return await self._found(delivery, Sent(place.native(key)), place.native(key))
+                sent = Sent(place.native(key), delivered=names.is_local(place.user, self._component))
+                return await self._found(delivery, sent, place.native(key))
             session = self._rooms[place.jid]
             if not session.entered:
                 raise Retry("the room is not entered yet")
@@ -101,12 +103,12 @@ class Outbox:
         except StanzaError as error:
             raise Unsure(f"the archive does not answer: {error}") from error
         except LinkLost as error:
-            raise Retry(str(error)) from error
+            raise Unreachable(str(error)) from error
         if found is None:
             return None
         number, nick = found
         own_id = place.by(nick, key)
-        return await self._found(delivery, Sent(place.native(number), (own_id,)), own_id)
+        return await self._found(delivery, Sent(place.native(number), (own_id,), delivered=True), own_id)
 
     async def _found(self, delivery: Delivery, sent: Sent, own_id: str) -> Sent:
         """Catch up on what was not noted about a message that did go out."""
@@ -199,13 +201,16 @@ class Outbox:
         if isinstance(place, Chat):
             await self._sent_log.ready()
             await self._link.confirm(draft.stanza, journalled=True)
-            sent, author = Sent(own_id), place.ghost
+            sent, author = Sent(own_id, delivered=names.is_local(place.user, self._component)), place.ghost
         else:
             session = self._rooms[place.jid]
             with session.expecting(way.id):
                 await self._link.confirm(draft.stanza)
                 number = session.number(way.id)
-            sent = Sent(place.native(number), (own_id,)) if number else Sent(own_id)
+            if number:  # the room has reflected it: everybody there has it
+                sent = Sent(place.native(number), (own_id,), delivered=True)
+            else:
+                sent = Sent(own_id, delivered=names.is_local(place.jid, self._component))
             author = f"{place.jid}/{session.nick_of(way.from_)}"
         if draft.reactions is None:
             self._recall.note(sent.native_id, author, delivery.message, *sent.aliases)

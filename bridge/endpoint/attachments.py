@@ -36,9 +36,11 @@ log = structlog.get_logger(__name__)
 class MediaFailure(Exception):
     """A file cannot be had; ``reason`` is one of ``Reason``."""
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, reason: str, text: str, words: str = "") -> None:
         super().__init__(text)
         self.reason = reason
+        self.words = words
+        """What people may be told of it; '' for the usual words of the reason."""
 
 
 def has_files(part: Part) -> bool:
@@ -85,7 +87,7 @@ class Attachments:
             try:
                 return await self._seal(part)
             except (TooLarge, BlobTooLarge) as error:
-                raise MediaFailure(Reason.MEDIA_TOO_LARGE, str(error)) from error
+                raise MediaFailure(Reason.MEDIA_TOO_LARGE, str(error), str(error)) from error
             except Permanent as outcome:
                 raise MediaFailure(outcome.reason, str(outcome)) from outcome
             except (Retry, RouterUnavailable, aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -10,8 +10,10 @@ import structlog
 from msgspec import Struct, structs
 
 from adapters.contract import Account, Adapter, Health, Retry, SignedOut
+from bridge.backoff import wait as backoff
 from bridge.directory import Directory
 from bridge.endpoint.attachments import Attachments
+from bridge.endpoint.context import Context
 from bridge.endpoint.errors import EndpointError, NotReplayable
 from bridge.endpoint.from_network.lookup import Lookup
 from bridge.endpoint.from_network.receiving import Receiving
@@ -29,7 +31,6 @@ from bridge.endpoint.offers.offers import Offers
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
-from bridge.endpoint.to_network import retry
 from bridge.endpoint.to_network.attempt import Carrier
 from bridge.endpoint.to_network.outcome import Outcomes
 from bridge.endpoint.to_network.pace import Pace
@@ -121,12 +122,14 @@ class Endpoint:
         self._spawn(self.hearing.acknowledge(), "acknowledge")
         self._spawn(self.outbox.run(), "submit")
         self._spawn(self._tidy(), "tidy")
+        self._spawn(self.reports.watch(), "deadlines")
         await self._open_account()
         self._ready = True
         if self._settled.is_set():
             await self.deliveries.resume()
         await self.receiving.resume()
         self._spawn(self.receiving.run(), "receive")
+        self._spawn(self.deliveries.watch(self.adapter), "signs of life")
         self._listening = self._spawn(self.receiving.listen(), "listen")
         log.info("endpoint started", endpoint=self.settings.name, rooms=len(self.rooms))
 
@@ -142,42 +145,47 @@ class Endpoint:
             remembered=settings.limits.people_remembered,
         )
         self.keys = Keys(ledger, clock, random)
-        self.outbox = Outbox(ledger, router, clock=clock, random=random, age=settings.retry.age, fatal=fatal)
+        context = Context(clock=clock, random=random, metrics=metrics)
+        self.outbox = Outbox(
+            ledger, router, clock=clock, random=random, fatal=fatal,
+            age=settings.retry.age, answer=settings.retry.answer,
+        )  # fmt: skip
         self.rooms = Rooms(
             settings, directory, ledger, router, self.keys, self.outbox, clock=clock, random=random, fatal=fatal
         )
         self.outbox.unopened = self.rooms.establish
         self.attachments = Attachments(settings, adapter, router, clock=clock, random=random)
-        self.pace = Pace()
+        self.pace = Pace(context)
         aliases, in_flight = EarlyAliases(), InFlight()
         self.offers = Offers(ledger, in_flight, clock)
         who = router.endpoint
         self.reports = Reports(
             settings, adapter, directory, ledger, self.outbox, self.pace,
-            endpoint=who, nudge=self._nudge, metrics=metrics, clock=clock, random=random,
+            endpoint=who, room=self.rooms.get, nudge=self._nudge, context=context,
         )  # fmt: skip
         self.outbox.failed = self.reports.fail
         outcomes = Outcomes(
             settings.retry, adapter, directory, ledger, self.outbox, aliases, self.offers, self.pace,
-            endpoint=who, metrics=metrics, clock=clock, random=random,
+            endpoint=who, context=context, fatal=fatal,
         )  # fmt: skip
         carrier = Carrier(
             settings.retry, adapter, directory, ledger, self.attachments, Planner(directory, ledger, clock), outcomes,
-            in_flight, self.offers, self.pace, clock=clock, random=random,
+            in_flight, self.offers, self.pace, context=context,
         )  # fmt: skip
         self.deliveries = Deliveries(
-            settings, ledger, carrier, self.reports, self.pace, in_flight, room=self.rooms.get, fatal=fatal
-        )
+            settings, ledger, carrier, self.reports, self.pace, in_flight,
+            room=self.rooms.get, context=context, fatal=fatal,
+        )  # fmt: skip
         self.trust = Trust(ledger, router, self.rooms, self.deliveries, random=random, told=settings.distrust)
         self.signs = PassingSigns(router, clock=clock, random=random)
         self.receiving = Receiving(
             settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
             aliases, self.offers, Lookup(ledger, self.rooms, in_flight, self.offers), self.signs,
-            failed=self.reports.fail, metrics=metrics, clock=clock, random=random, fatal=fatal,
+            failed=self.reports.fail, alive=self.pace.alive, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
         self.hearing = Hearing(
             adapter, directory, ledger, self.keys, router, self.rooms, self.outbox,
-            nudge=self._nudge, metrics=metrics, clock=clock, fatal=fatal,
+            nudge=self._nudge, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
 
     def _nudge(self, room: Room) -> None:
@@ -194,13 +202,13 @@ class Endpoint:
             now=self._clock,
             network=self.settings.address_network or self.settings.network,
         )
-        attempt = 0
+        attempt, limits = 0, self.settings.retry
         while True:
             attempt += 1
             try:
                 await self.adapter.open(account)
             except Retry as outcome:
-                wait = retry.wait(attempt, self.settings.retry, self._random, outcome.after)
+                wait = backoff(attempt, limits.first, limits.longest, self._random, outcome.after)
                 log.warning("the network cannot be reached", endpoint=self.settings.name, error=str(outcome))
             except SignedOut as outcome:
                 wait = self.settings.retry.signed_out

@@ -14,7 +14,8 @@ class RetryLimits(Struct, frozen=True):
     """When to try again, and when to stop: all times in seconds.
 
     The wait doubles from ``first`` to ``longest``, jittered; after ``attempts`` attempts, or at ``age``, a delivery is
-    parked. ``signed_out`` is how often an account that is signed out is tried.
+    parked. That the network could not be reached is no attempt. ``answer`` is how much longer than ``age`` a sender
+    waits for what became of a message. ``signed_out`` is how often an account that is signed out is tried.
     """
 
     first: float = 1.0
@@ -22,6 +23,7 @@ class RetryLimits(Struct, frozen=True):
     attempts: int = 12
     age: float = 86_400.0
     signed_out: float = 30.0
+    answer: float = 3600.0
 
 
 class MediaLimits(Struct, frozen=True):
@@ -38,7 +40,8 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     ``name`` is its name in the configuration, ``domain`` the bridge's own, ``network`` the adapter's id,
     ``address_network`` the network in its own people's addresses ('' if that is the same), ``leg`` the class that its
     leaves claim, ``namespaces`` the prefixes of the user URIs that it speaks for. ``parallel`` conversations are
-    delivered side by side; ``stop_timeout`` is how many seconds a graceful stop may take.
+    delivered side by side, not counting those whose call has hung for ``patience`` seconds; ``stop_timeout`` is how
+    many seconds a graceful stop may take.
 
     ``distrust`` says, for one start, that the ledger may be an older copy of itself, as after a restored backup: every
     room is re-keyed before anything is said in it. The endpoint finds that out by itself if it had heard anything from
@@ -58,5 +61,6 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     parallel: int = 16
     limits: Limits = Limits()
     keep: Keep = Keep()
+    patience: float = 5.0
     stop_timeout: float = 10.0
     distrust: bool = False

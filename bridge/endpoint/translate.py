@@ -165,10 +165,14 @@ def _is_text(part: SinglePart) -> bool:
 
 
 class Failure(NamedTuple):
-    """Why something failed: a stable word, and words for people."""
+    """Why something failed: a stable word, and what is known of it, for the operator.
+
+    ``words`` are for people, and safe to be told on another network; '' for the usual ones of the reason.
+    """
 
     reason: str
     text: str
+    words: str = ""
 
 
 def status_content(report: bytes, *, salt: bytes, by: str, room: str, failure: Failure | None = None) -> bytes:

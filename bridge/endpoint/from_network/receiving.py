@@ -26,6 +26,7 @@ from adapters.contract import (
     Inbound,
     Message,
     Profile,
+    Reason,
     Receipt,
     Refused,
     TypingNotice,
@@ -43,8 +44,10 @@ from bridge.endpoint.offers.offers import Offers
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
+from bridge.endpoint.to_network.words import told
 from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.endpoint.to_router.passing import PassingSigns
+from bridge.endpoint.translate import Failure
 from bridge.limits import Admission, Verdict
 from bridge.router.contract import RouterUnavailable
 from protocol import status
@@ -98,6 +101,7 @@ class Receiving:
         signs: PassingSigns,
         *,
         failed: Callable[[Batch, Room, bytes, translate.Failure], None],
+        alive: Callable[[], None],
         metrics: Metrics,
         clock: Clock,
         random: Random,
@@ -116,6 +120,7 @@ class Receiving:
         self._lookup = lookup
         self._signs = signs
         self._failed = failed
+        self._alive = alive
         self._admission = Admission(settings.limits)
         self._metrics = metrics
         self._clock = clock
@@ -139,6 +144,7 @@ class Receiving:
         events: AsyncIterator[Event] = self._adapter.receive(None if cursor is None else cursor.decode())
         async for event in events:
             self.last_event = self._clock()
+            self._alive()
             self._quiet.clear()
             self._events.append(event)
             self._arrived.set()
@@ -394,7 +400,7 @@ class Receiving:
         try:
             part = await self._attachments.seal_all(event.message.part, since=row.at)
         except MediaFailure as error:
-            failure = translate.Failure(error.reason, str(error))
+            failure = translate.Failure(error.reason, str(error), error.words)
         known = dict(await self._ledger.natives([*translate.references(event.message), event.native_id]))
         room = self._rooms.want(event.conversation)
         batch = self._outbox.batch()
@@ -444,11 +450,18 @@ class Receiving:
                 continue
             taking.seen.states[mimi_id, by] = to
             report.append((mimi_id, int(event.status)))
-            taking.batch.change.statuses.append(StatusRow(mimi_id=mimi_id, by=by, state=to, at=self._clock()))
+            taking.batch.change.statuses.append(
+                StatusRow(
+                    mimi_id=mimi_id, by=by, state=to, at=self._clock(), reason=event.reason, text=event.text[:500]
+                )
+            )
         if report:
+            failure = None if to is not State.FAILED else told(Failure(event.reason or Reason.REJECTED, event.text))
             taking.batch.post(
                 room,
-                translate.status_content(status.encode(report), salt=self._random(16), by=by, room=room.uri),
+                translate.status_content(
+                    status.encode(report), salt=self._random(16), by=by, room=room.uri, failure=failure
+                ),
             )
 
     def _take_typing(self, event: TypingNotice) -> None:

@@ -15,6 +15,7 @@ import structlog
 from adapters.contract import Adapter, Outcome, Profile, Typing
 from bridge.directory import Directory
 from bridge.endpoint import translate
+from bridge.endpoint.from_router import refusing
 from bridge.endpoint.ledger.contract import DeliveryKind, DeliveryRow, Erased, Ledger, MessageRow
 from bridge.endpoint.membership.keys import ENDPOINT, Keys
 from bridge.endpoint.metrics import Metrics
@@ -57,6 +58,7 @@ class Hearing:
         nudge: Callable[[Room], None],
         metrics: Metrics,
         clock: Callable[[], int],
+        random: Callable[[int], bytes],
         fatal: Callable[[BaseException], None],
     ) -> None:
         self._adapter = adapter
@@ -69,6 +71,7 @@ class Hearing:
         self._nudge = nudge
         self._metrics = metrics
         self._clock = clock
+        self._random = random
         self._fatal = fatal
         self._ahead = asyncio.Semaphore(_AHEAD)
         self._durable = ""
@@ -168,11 +171,21 @@ class Hearing:
             return None
         opened = room.group.unprotect(notification.body)
         batch.touch(room)
-        received = content.decode(opened.data, now=notification.at // 1000)
-        names = translate.names(received)
-        self._check(room, opened.sender, names)
-        self._metrics.count("opened")
-        return self._store(batch, room, notification, received, opened.data, names, seen)
+        try:
+            received = content.decode(opened.data, now=notification.at // 1000)
+            names = translate.names(received)
+            self._check(room, opened.sender, names)
+            self._metrics.count("opened")
+            return self._store(batch, room, notification, received, opened, names, seen)
+        except Exception as error:
+            self._refuse(batch, room, opened, error)
+            raise
+
+    def _refuse(self, batch: Batch, room: Room, opened: mls.Application, error: Exception) -> None:
+        """Have the sender of what cannot be delivered hear so."""
+        found = refusing.refusal(opened.data, opened.sender.uri, room.uri, error)
+        if found is not None:
+            refusing.answer(batch, room, *found, by=self._router.endpoint, salt=self._random(16))
 
     def _check(self, room: Room, leaf: mls.Member, names: translate.Names) -> None:
         """Refuse content that says it comes from elsewhere, or from somebody its leaf may not speak for."""
@@ -192,11 +205,11 @@ class Hearing:
         room: Room,
         notification: Notification,
         received: Content,
-        encoded: bytes,
+        opened: mls.Application,
         names: translate.Names,
         seen: set[bytes],
     ) -> Room | None:
-        part = received.part
+        part, encoded = received.part, opened.data
         kind, mimi_id = DeliveryKind.MESSAGE, b""
         if isinstance(part, SinglePart) and part.content_type == content.TYPING:
             self._show_typing(room, names, part)
@@ -230,7 +243,7 @@ class Hearing:
                 mimi_id=mimi_id,
                 room=room.uri,
                 kind=kind,
-                sender=names.sender,
+                sender=opened.sender.uri if kind is DeliveryKind.STATUS else names.sender,
                 content=encoded,
                 at=notification.at,
                 sending=kind is DeliveryKind.MESSAGE and notification.position <= self.doubtful,

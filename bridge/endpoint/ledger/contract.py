@@ -23,6 +23,7 @@ from bridge.endpoint.ledger.rows import (
     DeliveryKind,
     DeliveryRow,
     Erased,
+    Fate,
     InboxRow,
     MessageLog,
     MessageRow,
@@ -36,6 +37,7 @@ from bridge.endpoint.ledger.rows import (
     RoomRow,
     State,
     StatusRow,
+    UnansweredRow,
     moves,
 )
 
@@ -47,6 +49,7 @@ __all__ = [
     "DeliveryKind",
     "DeliveryRow",
     "Erased",
+    "Fate",
     "InboxRow",
     "Ledger",
     "MessageLog",
@@ -61,6 +64,7 @@ __all__ = [
     "RoomRow",
     "State",
     "StatusRow",
+    "UnansweredRow",
     "moves",
 ]
 
@@ -69,9 +73,9 @@ class Change(Struct):
     """Writes that belong together; lists of rows are written in order, ``*_done`` are deleted by id.
 
     Rows of ``rooms``, ``natives``, ``outbox`` and ``deliveries`` replace those of the same key. ``messages`` that are
-    in the log already are left out, and so are the deliveries that came with them: a message is taken once. ``named``
-    sets the native id of messages. ``statuses`` go to the timeline and move the message's state; the caller has
-    checked them with ``moves``.
+    in the log already are left out, and of the deliveries that came with them only ``AGAIN`` is left: a message is
+    taken once. ``named`` sets the native id of messages. ``statuses`` go to the timeline and move the message's state
+    where ``moves`` allows it.
     """
 
     forgotten: list[str] = field(default_factory=list)
@@ -84,12 +88,23 @@ class Change(Struct):
     erased: list[Erased] = field(default_factory=list)
     """Messages that were deleted, whose words leave every table: excerpts, offers, deliveries and their plans."""
     statuses: list[StatusRow] = field(default_factory=list)
+    noted: list[StatusRow] = field(default_factory=list)
+    """Steps that go to the timeline and move nothing: what one of several says."""
+    revived: list[StatusRow] = field(default_factory=list)
+    """Steps of messages that had failed and were replayed: they move what was at its end."""
     inbox: list[InboxRow] = field(default_factory=list)
     inbox_done: list[int] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     outbox_done: list[int] = field(default_factory=list)
     accepted: list[tuple[bytes, int]] = field(default_factory=list)
-    """MIMI ids that the router accepted, and when: they are ``SENT``."""
+    """MIMI ids that the router accepted, and when."""
+    unanswered: list[UnansweredRow] = field(default_factory=list)
+    owed: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
+    """MIMI ids that the router accepted, and the endpoints that it handed them to: each of them owes an answer."""
+    emptied: list[bytes] = field(default_factory=list)
+    """MIMI ids whose unanswered contents are forgotten at once: their sender has deleted them."""
+    unanswered_done: list[bytes] = field(default_factory=list)
+    """MIMI ids that everybody has answered, or whose deadline has ended them."""
     deliveries: list[DeliveryRow] = field(default_factory=list)
     deliveries_done: list[int] = field(default_factory=list)
     offers_gone: list[bytes] = field(default_factory=list)
@@ -146,6 +161,15 @@ class Ledger(Protocol):
     async def messages(self, mimi_ids: Iterable[bytes]) -> Mapping[bytes, MessageRow]:
         """Return those messages that are in the log."""
 
+    async def fates(self, mimi_ids: Iterable[bytes]) -> Mapping[bytes, Fate]:
+        """Return all that is known of those messages that are in the log."""
+
+    async def unanswered(self, room: str) -> Sequence[UnansweredRow]:
+        """Return what somebody in a room has not answered yet, in the order in which it was said."""
+
+    async def overdue(self, now: int, limit: int) -> Sequence[UnansweredRow]:
+        """Return what should have been answered by ``now`` (milliseconds), oldest first; without contents."""
+
     async def states(self, mimi_ids: Iterable[bytes]) -> Mapping[tuple[bytes, str], State]:
         """Return the latest state in the timeline for each message and each ``by``."""
 
@@ -195,7 +219,7 @@ class Ledger(Protocol):
         """Forget what is older than ``keep`` says at ``now`` (milliseconds), in bounded pieces; return how much."""
 
     async def last_id(self) -> int:
-        """Return the largest id that inbox, outbox, deliveries or quarantine hold (0 if empty)."""
+        """Return the largest id that inbox, outbox, deliveries, quarantine or what is unanswered hold (0 if empty)."""
 
     async def close(self) -> None:
         """Commit what is queued and close."""

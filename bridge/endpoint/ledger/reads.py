@@ -15,6 +15,7 @@ from bridge.endpoint.ledger.rows import (
     Damaged,
     DeliveryKind,
     DeliveryRow,
+    Fate,
     InboxRow,
     MessageLog,
     MessageRow,
@@ -26,6 +27,7 @@ from bridge.endpoint.ledger.rows import (
     RoomRow,
     State,
     StatusRow,
+    UnansweredRow,
 )
 from bridge.endpoint.ledger.sealing import Sealer, cell
 from bridge.storage import Database
@@ -94,6 +96,42 @@ class Reads:
         table = tables.message
         rows = await self._read(lambda connection: in_batches(connection, select(table), table.c.mimi_id, mimi_ids))
         return {bytes(row.mimi_id): self._message(row) for row in rows}
+
+    async def fates(self, mimi_ids: Iterable[bytes]) -> Mapping[bytes, Fate]:
+        """Return all that is known of those messages that are in the log."""
+        ids = list(mimi_ids)
+        message, timeline, unanswered = tables.message, tables.timeline, tables.unanswered
+        owing = select(unanswered.c.mimi_id, unanswered.c.owed)
+
+        def query(connection: Connection) -> tuple[list[Row[Any]], list[Row[Any]], list[Row[Any]]]:
+            return (
+                in_batches(connection, select(message), message.c.mimi_id, ids),
+                in_batches(connection, select(timeline).order_by(timeline.c.number), timeline.c.mimi_id, ids),
+                in_batches(connection, owing, unanswered.c.mimi_id, ids),
+            )
+
+        messages, steps, owed = await self._read(query)
+        walked: dict[bytes, list[StatusRow]] = {}
+        for row in steps:
+            walked.setdefault(bytes(row.mimi_id), []).append(self._status(row))
+        owes = {bytes(row.mimi_id): tuple(row.owed.split()) for row in owed}
+        return {
+            found.mimi_id: Fate(message=found, steps=tuple(walked.get(found.mimi_id, ())), owed=owes.get(found.mimi_id))
+            for found in map(self._message, messages)
+        }
+
+    async def unanswered(self, room: str) -> Sequence[UnansweredRow]:
+        """Return what somebody in a room has not answered yet, in the order in which it was said."""
+        table = tables.unanswered
+        query = select(table).where(table.c.room == room).order_by(table.c.id)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return [self._unanswered(row, self._open(row.content, cell("unanswered", row.id))) for row in rows]
+
+    async def overdue(self, now: int, limit: int) -> Sequence[UnansweredRow]:
+        """Return what should have been answered by ``now``, oldest first; without contents."""
+        table = tables.unanswered
+        query = select(table).where(table.c.deadline <= now).order_by(table.c.deadline, table.c.id).limit(limit)
+        return [self._unanswered(r, b"") for r in await self._read(lambda connection: connection.execute(query).all())]
 
     async def states(self, mimi_ids: Iterable[bytes]) -> Mapping[tuple[bytes, str], State]:
         """Return the latest state in the timeline for each message and each ``by``."""
@@ -221,8 +259,8 @@ class Reads:
         return {QuarantineKind(kind): count for kind, count in map(tuple, rows)}
 
     async def last_id(self) -> int:
-        """Return the largest id that inbox, outbox, deliveries or quarantine hold (0 if empty)."""
-        numbered = (tables.inbox, tables.outbox, tables.delivery, tables.quarantine)
+        """Return the largest id that inbox, outbox, deliveries, quarantine or what is unanswered hold (0 if empty)."""
+        numbered = (tables.inbox, tables.outbox, tables.delivery, tables.quarantine, tables.unanswered)
         queries = [select(func.max(table.c.id)) for table in numbered]
         found = await self._read(lambda connection: [connection.execute(q).scalar_one_or_none() for q in queries])
         return max(value or 0 for value in found)
@@ -336,6 +374,17 @@ class Reads:
             open=row.open,
         )
 
+    def _unanswered(self, row: Row[Any], content: bytes) -> UnansweredRow:
+        return UnansweredRow(
+            id=row.id,
+            mimi_id=bytes(row.mimi_id),
+            room=row.room,
+            content=content,
+            at=row.at,
+            deadline=row.deadline,
+            owed=tuple(row.owed.split()),
+        )
+
     def _outbox(self, row: Row[Any]) -> OutboxRow:
         return OutboxRow(
             id=row.id,
@@ -375,6 +424,7 @@ class Reads:
             at=row.at,
             reason=row.reason,
             text=self._text(row.text, cell("timeline", row.mimi_id, "text")),
+            who=row.who,
         )
 
 
@@ -391,7 +441,7 @@ def _first_steps(message: MessageRow, accepted_at: int | None) -> Iterable[Statu
     """The steps that every message takes, which the log therefore keeps in the message's own row."""
     yield StatusRow(mimi_id=message.mimi_id, by="", state=State.QUEUED, at=message.at)
     if accepted_at is not None:
-        yield StatusRow(mimi_id=message.mimi_id, by="", state=State.SENT, at=accepted_at)
+        yield StatusRow(mimi_id=message.mimi_id, by="", state=State.QUEUED, at=accepted_at, text="the router has it")
 
 
 def in_batches(

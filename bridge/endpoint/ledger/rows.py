@@ -73,7 +73,11 @@ class Erased(Struct, frozen=True):
 
 
 class StatusRow(Struct, frozen=True, kw_only=True):
-    """One step in the life of a message: what ``by`` (a URI; '' for this endpoint itself) says has become of it."""
+    """One step in the life of a message: what ``by`` (a URI; '' for this endpoint itself) says has become of it.
+
+    ``who`` is the endpoint whose leaf said so: the one that owed an answer, whomever it speaks for ('' for a step that
+    this endpoint took itself).
+    """
 
     mimi_id: bytes
     by: str
@@ -81,6 +85,7 @@ class StatusRow(Struct, frozen=True, kw_only=True):
     at: int
     reason: str = ""
     text: str = ""
+    who: str = ""
 
 
 class OfferRow(Struct, frozen=True, kw_only=True):
@@ -153,17 +158,45 @@ class OutboxRow(Struct, frozen=True, kw_only=True):
     body: bytes = b""
 
 
+class UnansweredRow(Struct, frozen=True, kw_only=True):
+    """A message of ours (``content`` sealed) that somebody in its room has not answered yet.
+
+    ``id`` is that of its outbox row, so that what is said again stands where it stood. ``owed`` are the endpoints that
+    the router handed it to; empty while the router has not accepted it. At ``deadline`` (milliseconds) it ends for want
+    of an answer. ``content`` is empty once its sender has deleted it: then it is never said again.
+    """
+
+    id: int
+    mimi_id: bytes
+    room: str
+    content: bytes
+    at: int
+    deadline: int
+    owed: tuple[str, ...] = ()
+
+
+class Fate(Struct, frozen=True, kw_only=True):
+    """What is known of one message: its row, its timeline, and who owed an answer (None once that is over)."""
+
+    message: MessageRow
+    steps: tuple[StatusRow, ...] = ()
+    owed: tuple[str, ...] | None = None
+
+
 class DeliveryKind(StrEnum):
     """What is delivered to the network."""
 
     MESSAGE = "message"
     STATUS = "status"
+    AGAIN = "again"
+    """A message that is in the log already was said again: its sender is told once more what became of it."""
 
 
 class DeliveryRow(Struct, frozen=True, kw_only=True):
     """One message or status on its way to the network.
 
-    ``content`` (sealed) is a MIMI content container, or an encoded ``StatusUpdate``. ``plan`` (sealed) is what was made
+    ``content`` (sealed) is a MIMI content container. ``sender`` is who speaks; of a status, the endpoint whose leaf
+    brought it. ``plan`` (sealed) is what was made
     of it at the first attempt, ``part`` how many native messages of that are done, ``sending`` whether the next one was
     on its way when this was written. ``next_at`` is the earliest time of the next attempt, in milliseconds.
     """

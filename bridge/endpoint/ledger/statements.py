@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, delete, false, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Table,
+    bindparam,
+    delete,
+    false,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite import insert as upsert_insert
 from sqlalchemy.sql import ClauseElement
 
 from bridge.endpoint.ledger import tables
-from bridge.endpoint.ledger.rows import OFFERS_KEPT, QUARANTINE_KEPT
+from bridge.endpoint.ledger.rows import OFFERS_KEPT, QUARANTINE_KEPT, State, moves
 
 
 class Prepared:
@@ -62,6 +74,19 @@ def _delete(dialect: Dialect, table: Table) -> Prepared:
     return Prepared(dialect, statement, keys)
 
 
+def _move(dialect: Dialect, since: Sequence[State]) -> Prepared:
+    """The statement that moves a message which is in one of these states."""
+    message = tables.message
+    states: list[ColumnElement[int]] = [literal_column(str(int(state))) for state in since]
+    return Prepared(
+        dialect,
+        update(message)
+        .where(message.c.mimi_id == bindparam("key"), message.c.state.in_(states) if states else false())
+        .values(state=bindparam("to"), reason=bindparam("why")),
+        ["key", "to", "why"],
+    )
+
+
 class Statements:
     """Every write the ledger makes."""
 
@@ -78,19 +103,29 @@ class Statements:
             update(message).where(message.c.mimi_id == bindparam("key")).values(native_id=bindparam("native")),
             ["key", "native"],
         )
-        self.move_message = Prepared(
-            dialect,
-            update(message)
-            .where(message.c.mimi_id == bindparam("key"), message.c.state < bindparam("to"))
-            .values(state=bindparam("to"), reason=bindparam("why")),
-            ["key", "to", "why"],
-        )
+        self.move_message = {to: _move(dialect, [now for now in State if moves(now, to)]) for to in State}
+        self.revive_message = _move(dialect, [State.UNCERTAIN, State.FAILED])
         self.accept_message = Prepared(
             dialect,
             update(message)
-            .where(message.c.mimi_id == bindparam("key"), message.c.state < bindparam("to"))
-            .values(state=bindparam("to"), accepted_at=bindparam("when")),
-            ["key", "to", "when"],
+            .where(message.c.mimi_id == bindparam("key"), message.c.accepted_at.is_(None))
+            .values(accepted_at=bindparam("when")),
+            ["key", "when"],
+        )
+        unanswered = tables.unanswered
+        self.put_unanswered = _upsert(dialect, unanswered)
+        self.owe = Prepared(
+            dialect,
+            update(unanswered).where(unanswered.c.mimi_id == bindparam("key")).values(owed=bindparam("endpoints")),
+            ["key", "endpoints"],
+        )
+        self.empty = Prepared(
+            dialect,
+            update(unanswered).where(unanswered.c.mimi_id == bindparam("key")).values(content=bindparam("nothing")),
+            ["key", "nothing"],
+        )
+        self.delete_unanswered = Prepared(
+            dialect, delete(unanswered).where(unanswered.c.mimi_id == bindparam("key")), ["key"]
         )
         self.add_status = _insert(dialect, tables.timeline, leave_out=("number",))
         self.put_inbox = _upsert(dialect, tables.inbox)

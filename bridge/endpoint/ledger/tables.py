@@ -93,6 +93,7 @@ timeline = Table(
     Column("at", BIG, nullable=False),
     Column("reason", Text, nullable=False),
     Column("text", LargeBinary, nullable=False),
+    Column("who", Text, nullable=False, server_default=""),
     Index("timeline_message", "mimi_id"),
     Index("timeline_at", "at"),
 )
@@ -134,6 +135,21 @@ outbox = Table(
     Column("at", BIG, nullable=False),
     Index("outbox_room", "room", "id"),
     Index("outbox_message", "mimi_id"),
+)
+
+unanswered = Table(
+    "unanswered",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    Column("mimi_id", LargeBinary, nullable=False),
+    Column("room", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("at", BIG, nullable=False),
+    Column("deadline", BIG, nullable=False),
+    Column("owed", Text, nullable=False),  # endpoints' URIs, with a space between two
+    Index("unanswered_message", "mimi_id"),
+    Index("unanswered_room", "room", "id"),
+    Index("unanswered_deadline", "deadline"),
 )
 
 delivery = Table(

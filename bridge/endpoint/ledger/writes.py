@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import Connection, Dialect, insert, select
 
 from bridge.endpoint.ledger import tables
 from bridge.endpoint.ledger.contract import Change
 from bridge.endpoint.ledger.erasure import erase
 from bridge.endpoint.ledger.reads import in_batches
-from bridge.endpoint.ledger.rows import DeliveryKind, DeliveryRow, MessageRow, QuarantineRow, State
+from bridge.endpoint.ledger.rows import DeliveryKind, DeliveryRow, MessageRow, QuarantineRow, StatusRow
 from bridge.endpoint.ledger.sealing import Sealer, cell
 from bridge.endpoint.ledger.statements import Statements
 from protocol.bounded import Bounded
@@ -92,11 +94,7 @@ class Writes:
         do.delete_delivery.run(connection, [(id_,) for id_ in change.deliveries_done])
         do.put_delivery.run(
             connection,
-            [
-                self._delivery_values(d)
-                for d in change.deliveries
-                if not (known and d.kind is DeliveryKind.MESSAGE and d.mimi_id in known)
-            ],
+            [self._delivery_values(_again(d) if known and _is_of(d, known) else d) for d in change.deliveries],
         )
         self._write_offers(connection, change)
         self._write_quarantine(connection, change)
@@ -128,7 +126,7 @@ class Writes:
         do.name_message.run(
             connection, [(id_, seal(name.encode(), cell("message", id_, "native_id"))) for id_, name in change.named]
         )
-        do.accept_message.run(connection, [(id_, int(State.SENT), at) for id_, at in change.accepted])
+        do.accept_message.run(connection, change.accepted)
         do.add_status.run(
             connection,
             [
@@ -139,12 +137,37 @@ class Writes:
                     s.at,
                     s.reason,
                     seal(s.text.encode(), cell("timeline", s.mimi_id, "text")),
+                    s.who,
                 )
-                for s in change.statuses
+                for s in (*change.noted, *change.statuses, *change.revived)
             ],
         )
-        do.move_message.run(connection, [(s.mimi_id, int(s.state), s.reason) for s in change.statuses])
+        for state, steps in groupby(change.statuses, key=lambda step: step.state):
+            do.move_message[state].run(connection, [_moved(step) for step in steps])
+        do.revive_message.run(connection, [_moved(step) for step in change.revived])
+        self._write_unanswered(connection, change)
         return known
+
+    def _write_unanswered(self, connection: Connection, change: Change) -> None:
+        do = self._statements
+        do.put_unanswered.run(
+            connection,
+            [
+                (
+                    u.id,
+                    u.mimi_id,
+                    u.room,
+                    self._seal(u.content, cell("unanswered", u.id)),
+                    u.at,
+                    u.deadline,
+                    " ".join(u.owed),
+                )
+                for u in change.unanswered
+            ],
+        )
+        do.owe.run(connection, [(id_, " ".join(owed)) for id_, owed in change.owed])
+        do.empty.run(connection, [(id_, b"") for id_ in change.emptied])
+        do.delete_unanswered.run(connection, [(id_,) for id_ in change.unanswered_done])
 
     def _write_offers(self, connection: Connection, change: Change) -> None:
         do = self._statements
@@ -190,6 +213,19 @@ class Writes:
 
     def _seal(self, plain: bytes, row: str) -> bytes:
         return self._sealer.seal(plain, row) if plain else b""
+
+
+def _moved(step: StatusRow) -> tuple[bytes, int, str]:
+    return step.mimi_id, int(step.state), step.reason
+
+
+def _is_of(delivery: DeliveryRow, messages: frozenset[bytes]) -> bool:
+    return delivery.kind is DeliveryKind.MESSAGE and delivery.mimi_id in messages
+
+
+def _again(delivery: DeliveryRow) -> DeliveryRow:
+    """What is left of a delivery whose message is in the log already: its sender is to hear once more."""
+    return structs.replace(delivery, kind=DeliveryKind.AGAIN, content=b"", sending=False)
 
 
 def _without_known(

@@ -49,6 +49,16 @@ class Job(Struct):
     replaced: bytes | None = None
     plan: Plan = Plan()
     idempotent: bool = False
+    expires: int | None = None
+    """When it is not worth delivering any more, in milliseconds; None: never."""
+    ends: int = 0
+    """When it is too old to be tried again, in milliseconds."""
+    delivered: bool = True
+    """Whether every part that was sent so far has arrived, and not only been taken."""
+    asked: bool = False
+    """Whether the network was asked, in this run, what became of a part."""
+    out_of_reach: int = 0
+    """How often in a row the network could not be reached."""
 
     @property
     def key(self) -> str:
@@ -84,7 +94,8 @@ class Planner:
         named = [mimi_id for mimi_id in (received.replaces, received.in_reply_to) if mimi_id is not None]
         if named:
             await settled(job.room)  # what it names may have been sent just now
-        known = await self._ledger.messages(named) if named else {}
+        found = await self._ledger.messages(named) if named else {}
+        known = {mimi_id: row for mimi_id, row in found.items() if row.room == job.room.uri}
         replaced = known.get(received.replaces or b"")
         if replaced is not None and replaced.sender != job.row.sender:
             return Failure(Reason.NOT_ALLOWED, "only the sender of a message may change it")
@@ -99,7 +110,7 @@ class Planner:
         for loss in plan.losses:
             log.info("something is lost", room=job.room.tag, what=loss.what, text=loss.text)
         if plan.refused is not None:
-            return Failure(plan.refused.reason, plan.refused.text)
+            return Failure(plan.refused.reason, plan.refused.text, plan.refused.text)
         natives: Mapping[bytes, str] = {key: found.native_id for key, found in known.items() if found.native_id}
         messages = [translate.native_message(received, planned, natives) for planned in plan.messages]
         if replaced is not None and messages and messages[0].replaces is not None:

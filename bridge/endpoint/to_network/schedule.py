@@ -1,30 +1,35 @@
 """From the ledger to the network: each conversation in order, many conversations side by side.
 
-A delivery ends in exactly one way: delivered, failed with a reason, or uncertain; its sender is told in the transaction
-that ends it. A conversation that is stuck blocks only itself, and after enough attempts its head is parked, where it
-can be listed and replayed.
+A delivery ends in exactly one way: sent or delivered, failed with a reason, or uncertain; its sender is told in the
+transaction that ends it. A conversation that is stuck blocks only itself, and after enough attempts, or when it is too
+old, its head is parked, where it can be listed and replayed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from msgspec import structs
 
+from adapters.contract import Adapter, Health
+from bridge.endpoint.context import Context
 from bridge.endpoint.errors import EndpointError
 from bridge.endpoint.ledger.contract import Change, DeliveryKind, DeliveryRow, Ledger
 from bridge.endpoint.offers.early import InFlight
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.to_network.attempt import Carrier
+from bridge.endpoint.to_network.calls import Places
 from bridge.endpoint.to_network.outcome import MOST_AGAIN
 from bridge.endpoint.to_network.pace import Pace, Stopping
 from bridge.endpoint.to_network.reports import Reports
 from bridge.storage import StorageError
 
 _PAGE = 32
+_WATCH_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +47,10 @@ class Deliveries:
         in_flight: InFlight,
         *,
         room: Callable[[str], Room | None],
+        context: Context,
         fatal: Callable[[BaseException], None],
     ) -> None:
+        self._context = context
         self._ledger = ledger
         self._carrier = carrier
         self._reports = reports
@@ -54,7 +61,7 @@ class Deliveries:
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._left: dict[str, tuple[asyncio.Event, int]] = {}
-        self._places = asyncio.Semaphore(settings.parallel)
+        self._places = Places(settings.parallel, settings.patience)
         self._stopping = False
 
     async def load(self) -> None:
@@ -100,6 +107,16 @@ class Deliveries:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    async def watch(self, adapter: Adapter[Any]) -> None:
+        """See, while something waits for the network, whether the adapter says that it is there again."""
+        connected = True
+        while isinstance(adapter, Health):
+            await self._context.sleep(_WATCH_S)
+            before, connected = connected, not self._pace.waiting or bool(adapter.health().get("connected"))
+            if connected and not before:
+                self._pace.alive()
+        await asyncio.Event().wait()
+
     @property
     def working(self) -> int:
         """How many conversations have something to be delivered just now."""
@@ -141,6 +158,9 @@ class Deliveries:
         """Bring one delivery to its end, however long it takes; others only wait for the time it is really sent."""
         handler = self._reports if row.kind is DeliveryKind.STATUS else self._carrier
         try:
+            if row.kind is DeliveryKind.AGAIN:
+                await self._carrier.answer_again(room, row)
+                return
             await handler.carry(room, row, self._places)
         except (Stopping, StorageError, EndpointError):
             raise

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
 from msgspec import Struct, structs
 
-from bridge.endpoint.ledger.contract import Change, Ledger, OutboxRow
+from bridge.endpoint.ledger.contract import Change, Ledger, OutboxRow, UnansweredRow
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.translate import Failure
 from bridge.router.contract import (
@@ -73,6 +73,8 @@ class Batch:
         row = self._outbox.row(room, content, mimi_id)
         self._posted.append((room, row))
         self.change.outbox.append(row)
+        if mimi_id:
+            self.change.unanswered.append(self._outbox.unanswered(row))
         if row.epoch >= 0:
             self._touched[room.uri] = room
 
@@ -111,6 +113,7 @@ class Outbox:
         clock: Clock,
         random: Random,
         age: float,
+        answer: float = 3600.0,
         fatal: Callable[[BaseException], None],
     ) -> None:
         self.ledger = ledger
@@ -118,6 +121,7 @@ class Outbox:
         self._clock = clock
         self._random = random
         self._age_ms = int(age * 1000)
+        self._answered_ms = int((age + answer) * 1000)
         self._fatal = fatal
         self._queues: dict[str, deque[Waiting]] = {}
         self._rooms: dict[str, Room] = {}
@@ -127,6 +131,7 @@ class Outbox:
         self._idle = asyncio.Event()
         self._idle.set()
         self._last_id = 0
+        self._under_way: set[int] = set()  # rows that the router is being handed just now
         self.failed: Failed
         self.unopened: Callable[[Room], None]
         """Hears of a room that is not open and for which something waits now."""
@@ -190,6 +195,17 @@ class Outbox:
             mimi_id=mimi_id,
             epoch=epoch,
             body=body,
+        )
+
+    def unanswered(self, row: OutboxRow) -> UnansweredRow:
+        """Return what is kept of a message until everybody in its room has answered it."""
+        return UnansweredRow(
+            id=row.id,
+            mimi_id=row.mimi_id,
+            room=row.room,
+            content=row.content,
+            at=row.at,
+            deadline=row.at + self._answered_ms,
         )
 
     def expect(self, posted: Sequence[tuple[Room, OutboxRow]], done: asyncio.Future[None]) -> None:
@@ -262,7 +278,11 @@ class Outbox:
         envelopes = [Envelope(room.uri, row.epoch, self._router.endpoint, row.body or b"") for room, row in flat]
         if not envelopes:
             return
-        answers = await self._router.submit(envelopes)
+        self._under_way = {row.id for _, row in flat}
+        try:
+            answers = await self._router.submit(envelopes)
+        finally:
+            self._under_way = set()
         batch = self.batch()
         for (room, row), answer in zip(flat, answers, strict=True):
             self._settle(batch, room, row, answer)
@@ -279,6 +299,8 @@ class Outbox:
             batch.change.outbox_done.append(row.id)
             if row.mimi_id:
                 batch.change.accepted.append((row.mimi_id, answer.at))
+                others = tuple(member.uri for member in room.members if member.uri != self._router.endpoint)
+                batch.change.owed.append((row.mimi_id, others))
         elif answer.code is RefusalCode.EPOCH_TOO_OLD:
             row.epoch, row.body = -1, None
             self._count_blank(room, 1)
@@ -296,17 +318,23 @@ class Outbox:
             self._blank.pop(room.uri, None)
 
     def _drop(self, room: Room, row: Waiting) -> None:
-        if self._queues[room.uri].popleft() is not row:
-            raise RuntimeError("the router settled messages of one room out of order")
+        queue = self._queues[room.uri]
+        if queue[0] is row:
+            queue.popleft()
+        else:  # what is said again has taken its old place before it
+            queue.remove(row)
         self._count -= 1
 
     def _fail(self, batch: Batch, room: Room, row: Waiting, failure: Failure) -> None:
+        self._forget(batch, room, row)
+        if row.mimi_id:
+            self.failed(batch, room, row.mimi_id, failure)
+
+    def _forget(self, batch: Batch, room: Room, row: Waiting) -> None:
         self._queues[room.uri].remove(row)
         self._count -= 1
         self._count_blank(room, -int(row.epoch < 0))
         batch.change.outbox_done.append(row.id)
-        if row.mimi_id:
-            self.failed(batch, room, row.mimi_id, failure)
 
     async def _complete(self, work: list[tuple[Room, list[Waiting]]]) -> None:
         """Read the bodies that are not in memory, and encrypt what has none yet, unless its sender has deleted it."""
@@ -329,6 +357,34 @@ class Outbox:
         if batch.change:
             await batch.commit()
 
+    # --- saying it again ----------------------------------------------------------------------------------------------
+
+    async def repeat(self, room: Room) -> int:
+        """Say again, in its old order and before everything else, what nobody is known to have heard in a room.
+
+        To be called when the router went back, when the room was founded anew and when a member's leaf was replaced:
+        who has had it answers again, and delivers nothing twice. Returns how many messages that is.
+        """
+        rows = await self.ledger.unanswered(room.uri)
+        waiting = {row.id for row in self._queues.get(room.uri, ())}
+        again = [
+            OutboxRow(id=row.id, room=row.room, content=row.content, at=row.at, mimi_id=row.mimi_id)
+            for row in rows
+            if row.id not in waiting and row.content
+        ]
+        if not again:
+            return 0
+        await self.ledger.commit(Change(outbox=again))
+        waiting = {row.id for row in self._queues.get(room.uri, ())}
+        for row in again:
+            if row.id not in waiting:
+                self._append(room, row)
+                self._blank[room.uri] += 1
+        self._queues[room.uri] = deque(sorted(self._queues[room.uri], key=lambda row: row.id))
+        self._idle.clear()
+        self._wake.set()
+        return len(again)
+
     # --- giving up ----------------------------------------------------------------------------------------------------
 
     def _give_up_the_old(self) -> None:
@@ -338,6 +394,17 @@ class Outbox:
             room = self._rooms[uri]
             if not room.open and queue and queue[0].epoch < 0 and queue[0].at < oldest:
                 self.abandon(room, Failure("recipient-unreachable", "the other side could not be reached in time"))
+
+    def withdraw(self, batch: Batch, room: Room, ids: Collection[int]) -> set[int]:
+        """Take back rows of a room that the router was never handed; return the ids of those that it was not."""
+        taken = [
+            row
+            for row in self._queues.get(room.uri, ())
+            if row.id in ids and row.epoch < 0 and row.id not in self._under_way
+        ]
+        for row in taken:
+            self._forget(batch, room, row)
+        return {row.id for row in taken}
 
     def abandon(self, room: Room, failure: Failure) -> None:
         """Fail everything that waits for a room and was never submitted."""

@@ -80,6 +80,8 @@ class FakeNetwork:
         self.files: dict[str, bytes] = {}
         self.fetch_outcomes: list[Outcome] = []
         self.opened = 0
+        self.delivers = True
+        """Whether what it takes has arrived, as with somebody of its own server; else it is only sent."""
 
     def address(self, who: str) -> Address:
         return Address(self.id, who)
@@ -120,13 +122,23 @@ class FakeNetwork:
             )
         )
 
-    def receipt(self, conversation: Conversation, sender: str, native_ids: tuple[str, ...], status: Status) -> None:
+    def receipt(
+        self,
+        conversation: Conversation,
+        sender: str,
+        native_ids: tuple[str, ...],
+        status: Status,
+        reason: str = "",
+        text: str = "",
+    ) -> None:
         self._happen(
             Receipt(
                 conversation=conversation,
                 sender=Profile(self.address(sender)),
                 native_ids=native_ids,
                 status=status,
+                reason=reason,
+                text=text,
                 cursor=str(len(self.events) + 1),
             )
         )
@@ -212,13 +224,13 @@ class Plain:
         if self.network.capabilities.idempotent_send:
             for taken in self.network.taken:
                 if taken.key == key:
-                    return Sent(taken.native_id)
+                    return Sent(taken.native_id, delivered=self.network.delivers)
         files = [b"".join([chunk async for chunk in delivery.open(part)]) for part in _files(delivery.message.part)]
         native_id = f"{self.network.id}-{len(self.network.taken) + 1}"
         self.network.taken.append(
             Taken(key, delivery.conversation.key, delivery.sender, delivery.message, native_id, files)
         )
-        return Sent(native_id)
+        return Sent(native_id, delivered=self.network.delivers)
 
     async def close(self) -> None:
         self.closed = True
@@ -254,7 +266,7 @@ class AskableAdapter(FakeAdapter):
     async def reconcile(self, delivery: Delivery, key: str) -> Sent | None:
         for taken in self.network.taken:
             if taken.key == key:
-                return Sent(taken.native_id)
+                return Sent(taken.native_id, delivered=self.network.delivers)
         return None
 
 

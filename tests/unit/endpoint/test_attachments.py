@@ -87,7 +87,11 @@ async def test_a_file_that_cannot_be_had_fails_its_message_and_no_other(house: H
     sea.say(here, "the next", "m2")
     await until(lambda: len(sea.reports) == 2)
     failed = next(update for _, update in sea.reports if update.native_id == "m1")
-    assert (failed.status, failed.reason, failed.text) == (Status.ERROR, "media-refused", "it has a virus")
+    assert (failed.status, failed.reason, failed.text) == (
+        Status.ERROR,
+        "media-refused",
+        "The recipient's network does not take this file.",
+    )
     assert sky.texts() == ["the next"]
 
 

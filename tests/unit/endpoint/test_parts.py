@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import Direct, Inbound, Message, Profile
-from bridge.endpoint import EndpointSettings, RetryLimits, translate
+from bridge.endpoint import EndpointSettings, translate
+from bridge.endpoint.context import Context
 from bridge.endpoint.ledger.sealing import Sealer
 from bridge.endpoint.ledger.sql import SqlLedger
 from bridge.endpoint.ledger.store import LedgerStore
 from bridge.endpoint.membership.keys import Keys
 from bridge.endpoint.offers.early import EarlyAliases, InFlight, landed
 from bridge.endpoint.rooms.room import describe
-from bridge.endpoint.to_network import retry
 from bridge.endpoint.to_network.pace import Pace, Stopping
 from bridge.room_context import room_context
 from bridge.router.contract import Router
@@ -43,32 +43,12 @@ HERE = Direct(Address("sea", "anna"), Address("sky", "bert"))
 SENDER, ROOM = "mimi://bridge.example/u/sea~anna", "mimi://bridge.example/r/one"
 
 
-def no_chance(count: int) -> bytes:
-    return bytes(count)
-
-
-def all_chance(count: int) -> bytes:
-    return b"\xff" * count
-
-
-def test_the_wait_doubles_up_to_a_limit_and_half_of_it_is_chance() -> None:
-    limits = RetryLimits(first=1.0, longest=60.0)
-    assert [retry.wait(attempt, limits, no_chance) for attempt in (1, 2, 3, 7, 1000)] == [0.5, 1.0, 2.0, 30.0, 30.0]
-    assert retry.wait(3, limits, all_chance) == pytest.approx(4.0, abs=0.001)
-    assert retry.wait(1, limits, no_chance, asked=42.0) == 42.0
-
-
-def test_it_ends_after_enough_attempts_or_enough_time() -> None:
-    limits = RetryLimits(attempts=3, age=100.0)
-    assert not retry.exhausted(2, 99.9, limits)
-    assert retry.exhausted(3, 0.0, limits)
-    assert retry.exhausted(1, 100.0, limits)
-
-
 async def test_stopping_interrupts_every_wait() -> None:
-    pace = Pace()
+    context = Context()
+    pace = Pace(context)
     pace.throttle(60)
-    waiting = [asyncio.create_task(pace.clear()), asyncio.create_task(pace.sleep(60))]
+    end = context.clock() + 3_600_000
+    waiting = [asyncio.create_task(pace.clear(end)), asyncio.create_task(pace.sleep(60))]
     await asyncio.sleep(0)
     pace.stop()
     for task in waiting:
@@ -240,9 +220,9 @@ def test_a_failure_travels_with_its_reason() -> None:
     encoded = translate.status_content(
         b"\x80", salt=bytes(16), by=SENDER, room=ROOM, failure=translate.Failure("too-large", "9 MB of 5")
     )
-    assert translate.failure_of(content.decode(encoded)) == ("too-large", "9 MB of 5")
+    assert translate.failure_of(content.decode(encoded)) == translate.Failure("too-large", "9 MB of 5")
     silent = translate.status_content(b"\x80", salt=bytes(16), by=SENDER, room=ROOM)
-    assert translate.failure_of(content.decode(silent)) == ("", "")
+    assert translate.failure_of(content.decode(silent)) == translate.Failure("", "")
 
 
 def test_a_group_that_does_not_describe_itself_is_nobodys_room() -> None:
