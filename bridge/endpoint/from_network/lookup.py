@@ -7,14 +7,14 @@ belong to what is being sent in that conversation just now. Such a send is waite
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakSet
 
 from msgspec import structs
 
 from adapters.contract import Event, Inbound, Receipt
 from bridge.endpoint.from_network.taking import named_by, refers_to
-from bridge.endpoint.ledger.contract import Ledger, OfferRow
+from bridge.endpoint.ledger.contract import Ledger, MessageRow, OfferRow
 from bridge.endpoint.offers.early import InFlight, landed
 from bridge.endpoint.offers.offers import Offers
 from bridge.endpoint.rooms.table import Rooms
@@ -53,6 +53,31 @@ class Lookup:
             self._slow.update(send for send in late if not send.is_set())
             known = dict(await self._ledger.natives(named_by(events)))
         return known, await self._offered(answering)
+
+    async def bound(self, events: Sequence[Event], known: Mapping[str, bytes]) -> list[Event]:
+        """Return the events with their references bound to their own rooms.
+
+        A message of another conversation is nothing that can be named here: such a reference becomes an unknown one.
+        """
+        said = [event for event in events if isinstance(event, Inbound)]
+        named = {known[native] for event in said for native in refers_to(event) if known.get(native)}
+        if not named:
+            return list(events)
+        rows = await self._ledger.messages(named)
+        return [self._bound(event, known, rows) if isinstance(event, Inbound) else event for event in events]
+
+    def _bound(self, event: Inbound, known: Mapping[str, bytes], rows: Mapping[bytes, MessageRow]) -> Inbound:
+        room = self._rooms.of(event.conversation)
+
+        def here(native: str | None) -> str | None:
+            row = None if native is None else rows.get(known.get(native, b""))
+            return native if row is None or (room is not None and row.room == room.uri) else f"elsewhere\0{native}"
+
+        message = event.message
+        replaces, in_reply_to = here(message.replaces), here(message.in_reply_to)
+        if (replaces, in_reply_to) == (message.replaces, message.in_reply_to):
+            return event
+        return structs.replace(event, message=structs.replace(message, replaces=replaces, in_reply_to=in_reply_to))
 
     async def _offered(self, answering: dict[str, tuple[asyncio.Event, ...]]) -> dict[str, list[OfferRow]]:
         offers = await self._offers.read(answering)

@@ -182,6 +182,7 @@ class Receiving:
     async def _accept(self, events: Sequence[Event]) -> None:
         slow = {key for key, waiting in self._backlog.items() if waiting}
         known, offers = await self._lookup.of(events)
+        events = await self._lookup.bound(events, known)
         refused = await self._strangers(events)
         receipts = [event for event in events if isinstance(event, Receipt)]
         seen = await self._seen(receipts, known) if receipts else Seen({}, {})

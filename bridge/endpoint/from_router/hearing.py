@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from adapters.contract import Adapter, Outcome, Profile, Typing
@@ -32,6 +33,8 @@ CURSOR = "router-cursor"
 
 _AHEAD = 4  # batches that may be decrypted before the first of them is durable
 _RETRY_S = (0.1, 5.0)
+
+_left = msgspec.json.Decoder(list[str])
 
 log = structlog.get_logger(__name__)
 
@@ -164,6 +167,8 @@ class Hearing:
         if room is not None and notification.kind is Kind.COMMIT:
             self._rooms.on_commit(batch, room, notification.body, notification.at)
             return None
+        if room is not None and notification.kind is Kind.LEFT:
+            return self._take_left(batch, room, notification)
         if room is None or room.group is None:
             raise Rejected(f"{notification.kind} for a room this endpoint is not in")
         if notification.kind is Kind.PASSING:
@@ -180,6 +185,22 @@ class Hearing:
         except Exception as error:
             self._refuse(batch, room, opened, error)
             raise
+
+    def _take_left(self, batch: Batch, room: Room, notification: Notification) -> Room:
+        """Note who is no longer served in a room: what is unanswered by them is ended in its turn."""
+        for endpoint in _left.decode(notification.body):
+            batch.change.deliveries.append(
+                DeliveryRow(
+                    id=self._outbox.next_id(),
+                    mimi_id=b"",
+                    room=room.uri,
+                    kind=DeliveryKind.LEFT,
+                    sender=endpoint,
+                    content=b"",
+                    at=notification.at,
+                )
+            )
+        return room
 
     def _refuse(self, batch: Batch, room: Room, opened: mls.Application, error: Exception) -> None:
         """Have the sender of what cannot be delivered hear so."""

@@ -86,7 +86,7 @@ class Change(Struct):
     messages: list[MessageRow] = field(default_factory=list)
     named: list[tuple[bytes, str]] = field(default_factory=list)
     erased: list[Erased] = field(default_factory=list)
-    """Messages that were deleted, whose words leave every table: excerpts, offers, deliveries and their plans."""
+    """Messages that were deleted, whose words leave every table: excerpts, offers, deliveries, plans, what waits."""
     statuses: list[StatusRow] = field(default_factory=list)
     noted: list[StatusRow] = field(default_factory=list)
     """Steps that go to the timeline and move nothing: what one of several says."""
@@ -101,8 +101,6 @@ class Change(Struct):
     unanswered: list[UnansweredRow] = field(default_factory=list)
     owed: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
     """MIMI ids that the router accepted, and the endpoints that it handed them to: each of them owes an answer."""
-    emptied: list[bytes] = field(default_factory=list)
-    """MIMI ids whose unanswered contents are forgotten at once: their sender has deleted them."""
     unanswered_done: list[bytes] = field(default_factory=list)
     """MIMI ids that everybody has answered, or whose deadline has ended them."""
     deliveries: list[DeliveryRow] = field(default_factory=list)

@@ -49,7 +49,9 @@ def _with_edits(connection: Connection, sealer: Sealer, erased: Erased) -> list[
 
 def _empty(connection: Connection, gone: Sequence[bytes]) -> None:
     message, delivery, offer, outbox = tables.message, tables.delivery, tables.offer, tables.outbox
+    unanswered = tables.unanswered
     connection.execute(update(message).where(message.c.mimi_id.in_(gone)).values(excerpt=b""))
     connection.execute(delete(offer).where(offer.c.mimi_id.in_(gone)))
     connection.execute(update(outbox).where(outbox.c.mimi_id.in_(gone)).values(content=b""))
+    connection.execute(update(unanswered).where(unanswered.c.mimi_id.in_(gone)).values(content=b""))
     connection.execute(update(delivery).where(delivery.c.mimi_id.in_(gone)).values(content=b"", plan=b""))

@@ -188,6 +188,8 @@ class DeliveryKind(StrEnum):
 
     MESSAGE = "message"
     STATUS = "status"
+    LEFT = "left"
+    """The endpoint ``sender`` was removed from the room: it will answer nothing any more."""
     AGAIN = "again"
     """A message that is in the log already was said again: its sender is told once more what became of it."""
 

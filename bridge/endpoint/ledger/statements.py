@@ -119,11 +119,6 @@ class Statements:
             update(unanswered).where(unanswered.c.mimi_id == bindparam("key")).values(owed=bindparam("endpoints")),
             ["key", "endpoints"],
         )
-        self.empty = Prepared(
-            dialect,
-            update(unanswered).where(unanswered.c.mimi_id == bindparam("key")).values(content=bindparam("nothing")),
-            ["key", "nothing"],
-        )
         self.delete_unanswered = Prepared(
             dialect, delete(unanswered).where(unanswered.c.mimi_id == bindparam("key")), ["key"]
         )

@@ -166,7 +166,6 @@ class Writes:
             ],
         )
         do.owe.run(connection, [(id_, " ".join(owed)) for id_, owed in change.owed])
-        do.empty.run(connection, [(id_, b"") for id_ in change.emptied])
         do.delete_unanswered.run(connection, [(id_,) for id_ in change.unanswered_done])
 
     def _write_offers(self, connection: Connection, change: Change) -> None:

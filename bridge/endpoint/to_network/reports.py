@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -37,6 +37,7 @@ from bridge.endpoint.ledger.contract import (
     Change,
     DeliveryKind,
     DeliveryRow,
+    Fate,
     Ledger,
     MessageRow,
     State,
@@ -125,16 +126,6 @@ class Reports:
         """Write into ``batch`` that a message of ours will never be delivered; its sender is told as of any status."""
         self._answer(batch, room, [mimi_id], self._endpoint, failure)
 
-    async def left(self, room: Room, endpoint: str) -> None:
-        """Note that an endpoint was removed from a room, with what had not come to it: it answers nothing any more."""
-        rows = [row for row in await self._ledger.unanswered(room.uri) if endpoint in row.owed]
-        if not rows:
-            return
-        batch = self._outbox.batch()
-        failure = Failure(Reason.LEFT, "the endpoint was removed from the room")
-        self._answer(batch, room, [row.mimi_id for row in rows], endpoint, failure)
-        await batch.commit()
-
     async def watch(self) -> None:
         """End what has waited too long for an answer, for as long as the endpoint runs."""
         pause = min(_LOOK_S, max(0.05, (self._limits.age + self._limits.answer) / 10))
@@ -211,24 +202,60 @@ class Reports:
         fates = await self._ledger.fates(report)
         for mimi_id, value in report.items():
             fate, state = fates.get(mimi_id), state_of(value, failure)
-            if fate is None or state is None or not fate.message.source or fate.message.room != room.uri:
-                continue  # nothing that was said here, or nothing of ours
+            if fate is None or state is None:
+                continue  # nothing that is known here
             text = row.text or failure.text
             step = StatusRow(mimi_id=mimi_id, by=by, state=state, at=row.at, reason=failure.reason, text=text, who=who)
-            news = judge(fate, step, ours=self._endpoint, members=members)
-            if news is None:
-                continue
-            if isinstance(self._adapter, Receipts):
-                for shown in news.shown:
-                    words = failure.text if shown.text == step.text else shown.text
-                    await self._report(self._adapter, room, fate.message, shown, words, places)
-            if news.whole is not step:
-                change.noted.append(step)
-            if news.whole is not None:
-                (change.revived if news.revived else change.statuses).append(news.whole)
-            if news.over:
-                change.unanswered_done.append(mimi_id)
+            await self._note(change, room, fate, step, failure.text, members, places)
         await self._ledger.commit(change)
+
+    async def left(self, room: Room, row: DeliveryRow, places: Places) -> None:
+        """Note that an endpoint was removed from a room: what it had not answered by then has not come to it."""
+        change = Change(deliveries_done=[row.id])
+        kept = await self._ledger.unanswered(room.uri)
+        fates = await self._ledger.fates(each.mimi_id for each in kept if row.sender in each.owed)
+        failure = told(Failure(Reason.LEFT, ""))
+        for fate in fates.values():
+            if any(step.who == row.sender for step in fate.steps):
+                continue
+            step = StatusRow(
+                mimi_id=fate.message.mimi_id,
+                by=row.sender,
+                state=State.FAILED,
+                at=row.at,
+                reason=failure.reason,
+                text=failure.text,
+                who=row.sender,
+            )
+            await self._note(change, room, fate, step, failure.text, (), places)
+        await self._ledger.commit(change)
+
+    async def _note(
+        self,
+        change: Change,
+        room: Room,
+        fate: Fate,
+        step: StatusRow,
+        words: str,
+        members: Sequence[str],
+        places: Places,
+    ) -> None:
+        """Write an answer into ``change``, and show what is new by it; ``words`` are those for people."""
+        if not fate.message.source or fate.message.room != room.uri:
+            return  # nothing of ours, or nothing that was said here
+        news = judge(fate, step, ours=self._endpoint, members=members)
+        if news is None:
+            return
+        if isinstance(self._adapter, Receipts):
+            for shown in news.shown:
+                said = words if shown.text == step.text else shown.text
+                await self._report(self._adapter, room, fate.message, shown, said, places)
+        if news.whole is not step:
+            change.noted.append(step)
+        if news.whole is not None:
+            (change.revived if news.revived else change.statuses).append(news.whole)
+        if news.over:
+            change.unanswered_done.append(step.mimi_id)
 
     async def give_up(self, room: Room, row: DeliveryRow, text: str) -> None:
         """Let go of a report that cannot be understood."""
@@ -255,7 +282,7 @@ class Reports:
             text=words if failed else "",
         )
         key = _key(message.mimi_id, update.status, step.by, step.reason)
-        ends = step.at + round(self._limits.age * 1000)
+        ends = self._context.clock() + round(self._limits.age * 1000)
         attempt, out_of_reach = 0, 0
         while attempt < self._limits.attempts and self._context.clock() < ends:
             await self._pace.clear(ends)

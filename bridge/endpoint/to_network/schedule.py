@@ -161,6 +161,9 @@ class Deliveries:
             if row.kind is DeliveryKind.AGAIN:
                 await self._carrier.answer_again(room, row)
                 return
+            if row.kind is DeliveryKind.LEFT:
+                await self._reports.left(room, row, self._places)
+                return
             await handler.carry(room, row, self._places)
         except (Stopping, StorageError, EndpointError):
             raise

@@ -379,7 +379,7 @@ class Outbox:
         for row in again:
             if row.id not in waiting:
                 self._append(room, row)
-                self._blank[room.uri] += 1
+                self._count_blank(room, 1)
         self._queues[room.uri] = deque(sorted(self._queues[room.uri], key=lambda row: row.id))
         self._idle.clear()
         self._wake.set()

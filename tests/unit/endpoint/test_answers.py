@@ -11,10 +11,10 @@ import pytest
 
 from adapters.contract import Direct, Group, Message, Permanent, Reason, Sent, Throttled, Unreachable
 from bridge.endpoint import RetryLimits, translate
-from bridge.endpoint.ledger.contract import Change, Fate, MessageRow, State, StatusRow
+from bridge.endpoint.ledger.contract import Change, DeliveryKind, DeliveryRow, Fate, MessageRow, State, StatusRow
 from bridge.endpoint.to_network.answers import News, judge
 from protocol import cbor, content, status
-from protocol.content import Expiration, text
+from protocol.content import Expiration, NullPart, text
 from protocol.status import Status
 from tests.unit.endpoint.fake_adapter import FakeAdapter
 from tests.unit.endpoint.house import House, logged, now, until
@@ -191,36 +191,88 @@ def test_what_the_router_has_only_just_accepted_is_owed_by_who_is_there() -> Non
 
 # --- nobody answers ---------------------------------------------------------------------------------------------------
 
-HASTY = RetryLimits(first=0.01, longest=0.05, attempts=5, age=0.6, signed_out=0.02, answer=0.4)
+HOUR_MS = 3_600_000
+
+
+class Later:
+    """A wall clock that a test puts forward."""
+
+    def __init__(self) -> None:
+        self.by = 0
+
+    def __call__(self) -> int:
+        return now() + self.by
 
 
 async def test_a_message_to_an_endpoint_that_never_returns_ends_uncertain(house: House, here: Direct) -> None:
-    await house.start()
-    sea, sky = house.networks["sea"], house.networks["sky"]
+    clock = Later()
+    await house.make("sea", clock=clock).start()
+    await house.start("sky")
+    sea, sky, endpoint = house.networks["sea"], house.networks["sky"], house.endpoints["sea"]
     sea.say(here, "are you there?", "m1")
     await until(lambda: sea.reports)
     await house.endpoints["sky"].stop()
-    await house.endpoints["sea"].stop()
-    await house.make("sea", retry=HASTY).start()
     sea.say(here, "and now?", "m2")
+    await until(lambda: endpoint.outbox.submitted == 2)
+    assert await endpoint.reports.end_overdue() == 0
+    clock.by = 3 * HOUR_MS
+    assert await endpoint.reports.end_overdue() == 1
     await until(lambda: sea.statuses("m2"))
     update = sea.reports[-1][1]
     assert (update.status, update.reason) == (Status.ERROR, "uncertain")
-    row = await logged(house.endpoints["sea"], State.UNCERTAIN)
-    assert not await house.endpoints["sea"].ledger.unanswered(row.room)
+    row = await logged(endpoint, State.UNCERTAIN)
+    assert not await endpoint.ledger.unanswered(row.room)
     assert sky.texts() == ["are you there?"]
 
 
-async def test_what_could_not_be_sent_in_time_has_failed_and_is_not_sent_later(house: House, here: Direct) -> None:
-    await house.make("sea", retry=HASTY).start()  # sky has never been there: nobody can open the room
+async def test_a_removed_endpoint_owes_no_answer_and_the_sender_hears(house: House, here: Direct) -> None:
+    await house.start()
     sea = house.networks["sea"]
-    sea.say(here, "hello?", "m1")
-    await until(lambda: sea.reports or "m1" in sea.refused)
-    if sea.reports:
-        assert sea.statuses("m1") == [Status.ERROR]
-    await house.start("sky")
-    await asyncio.sleep(0.3)
-    assert not house.networks["sky"].taken
+    sea.say(here, "still here?", "m1")
+    await until(lambda: sea.reports)
+    await house.endpoints["sky"].stop()
+    sea.say(here, "and now?", "m2")
+    endpoint = house.endpoints["sea"]
+    room = endpoint.rooms.of(here)
+    assert room is not None
+    await until(lambda: endpoint.outbox.submitted >= 2)
+    sky = "mimi://bridge.example/d/sky"
+    while not any(sky in row.owed for row in await endpoint.ledger.unanswered(room.uri)):
+        await asyncio.sleep(0.01)
+    left = DeliveryRow(
+        id=endpoint.outbox.next_id(),
+        mimi_id=b"",
+        room=room.uri,
+        kind=DeliveryKind.LEFT,
+        sender=sky,
+        content=b"",
+        at=now(),
+    )
+    await endpoint.ledger.commit(Change(deliveries=[left]))
+    endpoint.deliveries.nudge(room)
+    await until(lambda: sea.statuses("m2"))
+    assert (sea.reports[-1][1].status, sea.reports[-1][1].reason) == (Status.ERROR, "left")
+    assert sea.statuses("m1") == [Status.DELIVERED]
+    assert not await endpoint.ledger.unanswered(room.uri)
+
+
+async def test_what_its_sender_deletes_is_kept_by_nobody(house: House, here: Direct) -> None:
+    await house.start()
+    sea = house.networks["sea"]
+    sea.say(here, "first", "m1")
+    await until(lambda: sea.reports)
+    await house.endpoints["sky"].stop()
+    sea.say(here, "my PIN is 4711", "m2")
+    endpoint = house.endpoints["sea"]
+    room = endpoint.rooms.of(here)
+    assert room is not None
+    await until(lambda: "m2" in sea.acknowledged)
+    assert [b"4711" in row.content for row in await endpoint.ledger.unanswered(room.uri)] == [True]
+    sea.say(here, Message(NullPart(), replaces="m2"), "m3")
+    await until(lambda: "m3" in sea.acknowledged)
+    kept = await endpoint.ledger.unanswered(room.uri)
+    assert kept[0].content == b""
+    assert all(b"4711" not in row.content for row in kept)
 
 
 async def test_what_is_said_again_is_answered_again_and_delivered_once(house: House, here: Direct) -> None:
@@ -372,15 +424,15 @@ async def test_sends_that_hang_hold_up_only_their_own_conversations(house: House
 
 
 async def test_what_expires_while_it_waits_is_not_delivered_late(house: House, here: Direct) -> None:
-    down = True
+    clock, down = Later(), True
     adapter = FakeAdapter(house.networks["sky"], lambda *_: Unreachable("down") if down else None)
     await house.start("sea")
-    await house.make("sky", adapter).start()
+    await house.make("sky", adapter, clock=clock).start()
     sea, sky = house.networks["sea"], house.networks["sky"]
-    soon = now() // 1000 + 2
+    soon = now() // 1000 + 600
     sea.say(here, Message(text("by then"), expires=Expiration(relative=False, time=soon)), "m1")
     await until(lambda: adapter.attempts)
-    await until(lambda: now() > soon * 1000)
+    clock.by = HOUR_MS // 2
     down = False
     await until(lambda: sea.reports)
     assert (sea.reports[0][1].status, sea.reports[0][1].reason) == (Status.ERROR, "expired")
@@ -390,6 +442,27 @@ async def test_what_expires_while_it_waits_is_not_delivered_late(house: House, h
 async def test_a_reply_never_quotes_another_conversation(house: House, here: Direct) -> None:
     await house.start()
     sea, sky = house.networks["sea"], house.networks["sky"]
+    other = house.direct("sea", "carl", "sky", "dora")
+    sea.say(other, "a secret between us", "s1")
+    await until(lambda: sky.taken)
+    sea.say(here, Message(text("look"), in_reply_to="s1"), "m1")
+    await until(lambda: len(sky.taken) == 2)
+    assert sky.taken[1].message.in_reply_to is None
+    assert "secret" not in sky.taken[1].text
+    sea.say(here, Message(NullPart(), replaces="s1"), "m2")
+    await until(lambda: "m2" in sea.refused)
+    assert sea.refused["m2"].reason == "invalid"
+
+
+async def test_a_reference_to_another_room_is_none_for_who_receives_it_either(house: House, here: Direct) -> None:
+    await house.start()
+    sea, sky = house.networks["sea"], house.networks["sky"]
+    endpoint = house.endpoints["sea"]
+
+    async def unbound(events: Any, known: Any) -> list[Any]:
+        return list(events)
+
+    endpoint.receiving._lookup.bound = unbound  # an endpoint that does not look
     other = house.direct("sea", "carl", "sky", "dora")
     sea.say(other, "a secret between us", "s1")
     await until(lambda: sky.taken)
