@@ -97,7 +97,9 @@ def _parked(row: DeliveryRow) -> MessageView:
 def _with_timeline(log: MessageLog) -> MessageView:
     shown, delivery = _message(log.message), log.delivery
     steps = tuple(
-        StepView(state=step.state.name.lower(), at=step.at, by=step.by, reason=step.reason, text=step.text)
+        StepView(
+            state=step.state.name.lower(), at=step.at, by=step.by, reason=step.reason, text=step.text, who=step.who
+        )
         for step in log.timeline
     )
     return MessageView(

@@ -44,13 +44,14 @@ class RoomView(Struct, frozen=True):
 
 
 class StepView(Struct, frozen=True):
-    """One step in a message's life; ``by`` is '' for this endpoint itself."""
+    """One step in a message's life; ``by`` is '' for this endpoint itself, ``who`` the endpoint that answered."""
 
     state: str
     at: int
     by: str = ""
     reason: str = ""
     text: str = ""
+    who: str = ""
 
 
 class MessageView(Struct, frozen=True):
