@@ -9,14 +9,17 @@ from sqlalchemy import URL
 
 from adapters.contract import AdapterInfo
 from bridge import adapters
+from bridge.authority import Granting, OperatorAuthority, read_public
 from bridge.config import Config, EndpointConfig, Loaded
 from bridge.directory import Person, PlumbedRoom
 from bridge.endpoint.ledger.retention import Keep
 from bridge.endpoint.settings import EndpointSettings, RetryLimits
+from bridge.errors import SecretError
 from bridge.limits import Rate
 from bridge.router.grants import EndpointGrant, hash_token
-from bridge.router.hub import DAY, Hub, Limits, Retention
-from bridge.secrets import router_token
+from bridge.router.hub import DAY, Hub, Limits, Retention, wall_clock
+from bridge.router.mls_groups import MlsGroups
+from bridge.secrets import AUTHORITY_PUBLIC, authority_key, authority_public, router_token
 from protocol.leg import LegClass
 from protocol.uri import endpoint_uri, namespace
 
@@ -53,8 +56,35 @@ def hub(loaded: Loaded) -> Hub:
             claims=Rate(config.limits.claims_per_minute, config.limits.claims_burst),
             keys=config.limits.limiter_keys,
         ),
+        groups=MlsGroups(authority(loaded)),
         retention=Retention(blobs=config.router.retention_days * DAY, receipts=config.router.retention_days * DAY),
     )
+
+
+def authority(loaded: Loaded) -> OperatorAuthority:
+    """Return who judges leaves: by the keys that the configuration names, or those beside the data. It holds no secret.
+
+    Raises ``SecretError`` if there are neither, but endpoints to be judged.
+    """
+    config = loaded.config
+    keys = authority_keys(loaded)
+    if not keys and config.endpoint:
+        raise SecretError(
+            f"{loaded.data / AUTHORITY_PUBLIC} is not there, and [authority] names no keys: 'rialto init' makes "
+            "an authority where everything runs in one folder, 'rialto key authority' prints the key of one elsewhere"
+        )
+    revoked = {endpoint_uri(config.domain, name): number for name, number in config.authority.revoked.items()}
+    return OperatorAuthority(keys, config.domain, wall_clock, revoked=revoked)
+
+
+def authority_keys(loaded: Loaded) -> tuple[bytes, ...]:
+    """Return the authority's public keys: those of the configuration, else those in ``authority.pub``; perhaps none."""
+    return tuple(map(read_public, loaded.config.authority.keys)) or authority_public(loaded.data)
+
+
+def granting(loaded: Loaded, judge: OperatorAuthority) -> Granting:
+    """Return what gives the endpoints of this process their grants. Raises ``SecretError``."""
+    return Granting(judge, loaded.data / "grants", wall_clock, private=authority_key(loaded.data))
 
 
 def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distrust: bool = False) -> EndpointSettings:
@@ -76,6 +106,7 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distru
         limits=config.limits,
         keep=_keep(config),
         distrust=distrust,
+        grace=config.authority.grace_days * 86_400,
     )
 
 

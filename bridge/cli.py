@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from adapters.matrix.config import MatrixConfig
 from adapters.matrix.registration import registration
-from bridge import adapters, secrets
-from bridge.api.app import KeyView, MessageView, RoomView
-from bridge.api.client import ApiClient
+from bridge import adapters, assembly, secrets
+from bridge.api.app import MessageView, RoomView
+from bridge.commands import key
+from bridge.commands.common import DEFAULT, ConfigOption, EndpointOption, JsonOption, ask, built, known, show
 from bridge.config import Loaded, load
 from bridge.errors import ConfigError, RialtoError, ServiceError
 from bridge.template import render
-
-T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,23 +32,16 @@ app = typer.Typer(
 )
 message_app = typer.Typer(no_args_is_help=True, help="What became of messages.")
 room_app = typer.Typer(no_args_is_help=True, help="Rooms, their members and their assurance.")
-key_app = typer.Typer(no_args_is_help=True, help="The endpoints' keys.")
 matrix_app = typer.Typer(no_args_is_help=True, help="What a Matrix homeserver needs.")
 app.add_typer(message_app, name="message")
 app.add_typer(room_app, name="room")
-app.add_typer(key_app, name="key")
+app.add_typer(key.app, name="key")
 app.add_typer(matrix_app, name="matrix")
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", envvar="RIALTO_CONFIG", help="The configuration file.", show_default=True)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 RestoredOption = Annotated[
     bool,
     typer.Option("--restored", help="The ledgers come from a backup: re-key every room before sending. For one start."),
 ]
-EndpointOption = Annotated[str, typer.Option("--endpoint", "-e", help="Only this endpoint.")]
-DEFAULT = Path("rialto.toml")
 
 
 def main() -> None:
@@ -84,7 +74,9 @@ def init(
         written.append(config)
     loaded = load(config)
     written += secrets.create(loaded.data, tuple(loaded.config.endpoint))
-    _show([{"written": str(path)} for path in written], as_json, ["written"], "nothing was missing")
+    if not loaded.config.authority.keys:
+        written += secrets.create_authority(loaded.data)
+    show([{"written": str(path)} for path in written], as_json, ["written"], "nothing was missing")
 
 
 @app.command()
@@ -95,7 +87,7 @@ def check(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
         found = [*adapters.findings(loaded), *_missing_secrets(loaded)]
     except ConfigError as error:
         found = list(error.findings)
-    _show([{"finding": finding} for finding in found], as_json, ["finding"], f"{config}: nothing is wrong")
+    show([{"finding": finding} for finding in found], as_json, ["finding"], f"{config}: nothing is wrong")
     if found:
         raise typer.Exit(1)
 
@@ -119,7 +111,7 @@ def endpoint(
 ) -> None:
     """Run one endpoint alone, against a router in another process."""
     loaded = _logged(config, as_json)
-    _known(loaded, name)
+    known(loaded, name)
     _serve(loaded, router=False, endpoints=(name,), own_process=True, restored=restored)
 
 
@@ -137,9 +129,9 @@ def message_list(
 ) -> None:
     """List the newest messages."""
     query = {"limit": str(limit), "state": state, "room": room}
-    found = _ask(config, endpoint, lambda api, name: api.get(name, "messages", list[MessageView], **query))
+    found = ask(config, endpoint, lambda api, name: api.get(name, "messages", list[MessageView], **query))
     rows = [_message_row(name, message) for name, messages in found for message in messages]
-    _show(rows, as_json, ["endpoint", "id", "direction", "state", "at", "sender", "reason"], "no messages")
+    show(rows, as_json, ["endpoint", "id", "direction", "state", "at", "sender", "reason"], "no messages")
 
 
 @message_app.command("show")
@@ -150,7 +142,7 @@ def message_show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one message and every step of its life, at each endpoint that knows it."""
-    found = _ask(
+    found = ask(
         config,
         endpoint,
         lambda api, name: api.get(name, f"messages/{quote(id, safe='')}", MessageView),
@@ -159,13 +151,13 @@ def message_show(
     if not found:
         raise ServiceError(f"there is no message {id}")
     if as_json:
-        _show([_message_row(name, message) for name, message in found], as_json, [], "")
+        show([_message_row(name, message) for name, message in found], as_json, [], "")
         return
     for name, message in found:
         row = _message_row(name, message)
         typer.echo("\n".join(f"{key}: {value}" for key, value in row.items() if key != "timeline" and value != ""))
-        steps = [_built(step) | {"at": _time(step.at)} for step in message.timeline]
-        _show(steps, as_json, ["at", "state", "by", "reason", "text"], "no steps yet")
+        steps = [built(step) | {"at": _time(step.at)} for step in message.timeline]
+        show(steps, as_json, ["at", "state", "by", "reason", "text"], "no steps yet")
 
 
 @message_app.command("replay")
@@ -176,19 +168,19 @@ def message_replay(
     as_json: JsonOption = False,
 ) -> None:
     """Send a parked message again."""
-    done = _ask(
+    done = ask(
         config, endpoint, lambda api, name: api.post(name, f"messages/{quote(id, safe='')}/replay"), missing_ok=True
     )
     if not done:
         raise ServiceError(f"no parked message is called {id}")
-    _show([{"replayed": id, "endpoint": name} for name, _ in done], as_json, ["replayed", "endpoint"], "")
+    show([{"replayed": id, "endpoint": name} for name, _ in done], as_json, ["replayed", "endpoint"], "")
 
 
 @room_app.command("list")
 def room_list(config: ConfigOption = DEFAULT, endpoint: EndpointOption = "", as_json: JsonOption = False) -> None:
     """List rooms with the assurance of each."""
-    rows = [_built(room) for room in _rooms(config, endpoint).values()]
-    _show(rows, as_json, ["room", "name", "phase", "epoch", "label"], "no rooms")
+    rows = [built(room) for room in _rooms(config, endpoint).values()]
+    show(rows, as_json, ["room", "name", "phase", "epoch", "label"], "no rooms")
 
 
 @room_app.command("show")
@@ -201,18 +193,13 @@ def room_show(
     if found is None:
         raise ServiceError(f"there is no room {room}")
     if as_json:
-        _show([_built(found)], as_json, [], "")
+        show([built(found)], as_json, [], "")
         return
     typer.echo(f"{found.room}\n{found.name or 'a direct conversation'}, epoch {found.epoch}, {found.phase}")
     typer.echo(f"assurance: {found.assurance} ({found.label}), the worst leg of its members")
-    _show([_built(member) for member in found.members], as_json, ["leaf", "endpoint", "leg", "label"], "no members yet")
-
-
-@key_app.command("show")
-def key_show(config: ConfigOption = DEFAULT, endpoint: EndpointOption = "", as_json: JsonOption = False) -> None:
-    """Show the fingerprint of each endpoint's signature key, to be compared out of band."""
-    found = _ask(config, endpoint, lambda api, name: api.get(name, "key", KeyView))
-    _show([_built(view) for _, view in found], as_json, ["endpoint", "uri", "fingerprint", "label"], "no endpoints")
+    if found.held_for:
+        typer.echo(f"held, nothing is sealed to it: {found.held_for}")
+    show([built(member) for member in found.members], as_json, ["leaf", "endpoint", "leg", "label"], "no members yet")
 
 
 @matrix_app.command("registration")
@@ -222,7 +209,7 @@ def matrix_registration(
     """Print the registration file that the homeserver wants in app_service_config_files."""
     loaded = load(config)
     for name in (endpoint,) if endpoint else tuple(loaded.config.endpoint):
-        kind = adapters.of_endpoint(name, _known(loaded, name))
+        kind = adapters.of_endpoint(name, known(loaded, name))
         settings = adapters.account(loaded, name, kind)
         if isinstance(settings, MatrixConfig):
             text = registration(settings)
@@ -248,16 +235,11 @@ def _logged(config: Path, as_json: bool) -> Loaded:
     return loaded
 
 
-def _known(loaded: Loaded, name: str) -> Any:  # noqa: ANN401 - EndpointConfig, after the check
-    if name not in loaded.config.endpoint:
-        raise ServiceError(f"there is no endpoint '{name}'; there are {', '.join(loaded.config.endpoint) or 'none'}")
-    return loaded.config.endpoint[name]
-
-
 def _missing_secrets(loaded: Loaded) -> Iterable[str]:
     if not loaded.config.endpoint:
         return
     looks: list[Callable[[], object]] = [partial(secrets.ledger_key, loaded.data)]
+    looks += [partial(assembly.authority, loaded), partial(secrets.authority_key, loaded.data)]
     looks += [partial(secrets.router_token, loaded.data, name) for name in loaded.config.endpoint]
     for look in looks:
         try:
@@ -266,32 +248,10 @@ def _missing_secrets(loaded: Loaded) -> Iterable[str]:
             yield str(error)
 
 
-def _ask(
-    config: Path, endpoint: str, ask: Callable[[ApiClient, str], Awaitable[T]], *, missing_ok: bool = False
-) -> list[tuple[str, T]]:
-    """Ask one endpoint or all, each by its own token."""
-    loaded = load(config)
-    if endpoint:
-        _known(loaded, endpoint)
-
-    async def gather() -> list[tuple[str, T]]:
-        found = []
-        async with ApiClient(loaded) as api:
-            for name in (endpoint,) if endpoint else tuple(loaded.config.endpoint):
-                try:
-                    found.append((name, await ask(api, name)))
-                except ServiceError as error:
-                    if not missing_ok or "is the daemon running" in str(error):
-                        raise
-        return found
-
-    return asyncio.run(gather())
-
-
 def _rooms(config: Path, endpoint: str) -> dict[str, RoomView]:
     """All rooms by URI; of a room that several endpoints know, the view of one that is a member."""
     rooms: dict[str, RoomView] = {}
-    for _, views in _ask(config, endpoint, lambda api, name: api.get(name, "rooms", list[RoomView])):
+    for _, views in ask(config, endpoint, lambda api, name: api.get(name, "rooms", list[RoomView])):
         for view in views:
             if view.members or view.room not in rooms:
                 rooms[view.room] = view
@@ -299,32 +259,11 @@ def _rooms(config: Path, endpoint: str) -> dict[str, RoomView]:
 
 
 def _message_row(endpoint: str, message: MessageView) -> dict[str, Any]:
-    return {"endpoint": endpoint, **_built(message), "at": _time(message.at)}
-
-
-def _built(view: msgspec.Struct) -> dict[str, Any]:
-    built: dict[str, Any] = msgspec.to_builtins(view)
-    return built
+    return {"endpoint": endpoint, **built(message), "at": _time(message.at)}
 
 
 def _time(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
-
-
-def _show(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str], empty: str) -> None:
-    """Print rows: JSON for programs, a table for people, ``empty`` when there are none."""
-    if as_json:
-        typer.echo(msgspec.json.encode(rows).decode())
-    elif not rows:
-        typer.echo(empty)
-    else:
-        table = Table(box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column, no_wrap=not sys.stdout.isatty(), overflow="fold")
-        for row in rows:
-            table.add_row(*(str(row.get(column, "")) for column in columns))
-        # Into a file or a pipe a row stays a line, however long.
-        Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 if __name__ == "__main__":

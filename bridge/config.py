@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct, field
 
+from bridge.authority import KEYS_AT_MOST, read_public
 from bridge.errors import ConfigError
 from bridge.limits import Limits
 
@@ -78,6 +79,20 @@ class RetentionConfig(Struct, forbid_unknown_fields=True):
     status_days: float = 7.0
 
 
+class AuthorityConfig(Struct, forbid_unknown_fields=True):
+    """``[authority]``: whose word it takes to be an endpoint of this bridge.
+
+    ``keys`` are the authority's public keys, as ``rialto key authority`` prints them: one, and two while it is rotated.
+    Without them those in ``authority.pub`` in ``data`` count, which is right where everything runs from one folder.
+    ``revoked`` maps an endpoint's name to the lowest number of a grant that is still good. ``grace_days`` is how long
+    rooms from before there were grants bear members that have none yet.
+    """
+
+    keys: list[str] = field(default_factory=list)
+    revoked: dict[str, int] = field(default_factory=dict)
+    grace_days: float = 30.0
+
+
 class EndpointConfig(Struct, forbid_unknown_fields=True):
     """``[endpoint.NAME]``: one account of one adapter.
 
@@ -126,6 +141,7 @@ class Config(Struct, forbid_unknown_fields=True):
     delivery: DeliveryConfig = field(default_factory=DeliveryConfig)
     limits: Limits = field(default_factory=Limits)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    authority: AuthorityConfig = field(default_factory=AuthorityConfig)
     endpoint: dict[str, EndpointConfig] = field(default_factory=dict)
     room: list[RoomConfig] = field(default_factory=list)
     person: list[PersonConfig] = field(default_factory=list)
@@ -279,6 +295,7 @@ def _check(config: Config, text: str) -> list[tuple[int, str]]:
         if endpoint.leg is not None and endpoint.leg not in range(5):
             finding(["endpoint", name, "leg"], f"endpoint.{name}.leg: {endpoint.leg} is not a leg class (0 to 4)")
     _check_retention(config.retention, finding)
+    _check_authority(config.authority, finding)
     _check_rooms(config, finding)
     return found
 
@@ -294,6 +311,21 @@ def _check_retention(retention: RetentionConfig, finding: Callable[[Sequence[str
             f"retention.log_days: {retention.log_days} is less than status_days ({retention.status_days}): "
             "a message that comes again would not be recognised",
         )
+
+
+def _check_authority(config: AuthorityConfig, finding: Callable[[Sequence[str], str], None]) -> None:
+    if len(config.keys) > KEYS_AT_MOST:
+        finding(["authority", "keys"], f"authority.keys: {len(config.keys)} keys; {KEYS_AT_MOST} are the most")
+    for text in config.keys:
+        try:
+            read_public(text)
+        except ValueError as error:
+            finding(["authority", "keys"], f"authority.keys: {error}")
+    for name, number in config.revoked.items():
+        if number < 0:
+            finding(["authority", "revoked"], f"authority.revoked.{name}: {number} is no number of a grant")
+    if config.grace_days < 0:
+        finding(["authority", "grace_days"], f"authority.grace_days: {config.grace_days} is less than nothing")
 
 
 def _check_rooms(config: Config, finding: Callable[[Sequence[str], str], None]) -> None:

@@ -6,6 +6,7 @@
     ├── ConfigError    bridge.config    rialto.toml is wrong; says where and what would be right
     ├── SecretError    bridge.secrets   a key or token is missing or malformed
     ├── AdapterError   bridge.service   no such adapter, or its settings are refused
+    ├── NotGrantedError bridge.authority  an endpoint has no grant of the operator's authority; says what to run
     └── ServiceError   bridge.service   the daemon cannot do what it was asked to
 """
 
@@ -40,6 +41,12 @@ class AdapterError(RialtoError):
     """There is no such adapter."""
 
     code = "adapter"
+
+
+class NotGrantedError(RialtoError):
+    """An endpoint has no grant of the operator's authority, or one that is revoked or unreadable."""
+
+    code = "not-granted"
 
 
 class ServiceError(RialtoError):

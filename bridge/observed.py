@@ -50,13 +50,14 @@ class ObservedEndpoint:
 
     def key(self) -> KeyView:
         """Return its signature key's fingerprint."""
-        settings, identity = self._endpoint.settings, self._endpoint.keys.identity
+        identity = self._endpoint.keys.identity
         return KeyView(
-            endpoint=settings.name,
+            endpoint=self._endpoint.settings.name,
             uri=identity.uri,
             fingerprint=hashlib.sha256(identity.public).hexdigest(),
-            leg=settings.leg,
-            label=settings.leg.label,
+            leg=identity.leg.leg,
+            label=identity.leg.leg.label,
+            grant=0 if identity.grant is None else identity.grant.grant.number,
         )
 
 
@@ -137,4 +138,5 @@ def _room(summary: RoomSummary) -> RoomView:
         members=members,
         assurance=summary.assurance,
         label=summary.assurance.label,
+        held_for=summary.held_for,
     )

@@ -30,7 +30,7 @@ from bridge.router.client import HttpRouter
 from bridge.router.contract import Router
 from bridge.router.hub import Hub, wall_clock
 from bridge.router.server import RouterServer
-from bridge.secrets import ledger_key, router_token
+from bridge.secrets import create_authority, ledger_key, router_token
 from protocol.uri import endpoint_uri
 
 log = structlog.get_logger(__name__)
@@ -81,6 +81,9 @@ class Daemon:
     async def start(self, *, router: bool, endpoints: Sequence[str]) -> None:
         """Bring everything up; what has come up is on the stack."""
         began = time.monotonic()
+        if router and not self._own_process and not self._loaded.config.authority.keys:
+            for path in create_authority(self._loaded.data):
+                log.info("authority made", file=str(path))
         if router:
             await self._start_router()
         await self._listen(self._api.app, self._api_address(router, endpoints), "http")
@@ -118,6 +121,7 @@ class Daemon:
         config = self._loaded.config.endpoint[name]
         kind = adapters.of_endpoint(name, config)
         adapter = kind()
+        judge = assembly.authority(self._loaded)
         endpoint = Endpoint(
             assembly.endpoint_settings(self._loaded, name, kind.info, distrust=self._restored),
             adapter,
@@ -128,6 +132,8 @@ class Daemon:
             clock=wall_clock,
             random=os.urandom,
             metrics=self._figures.of(name),
+            authority=judge,
+            granter=assembly.granting(self._loaded, judge),
         )
         self._endpoints[name] = endpoint
         self._stack.push_async_callback(endpoint.stop)

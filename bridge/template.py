@@ -39,6 +39,13 @@ format = "auto"                     # console on a terminal, else json
 # log_days = 90.0                   # who, where, when and how far, never what; native ids, for edits and reactions
 # parked_days = 30.0                # what `rialto message replay` could send again
 
+[authority]
+# Whose grants make a process an endpoint of this bridge. `rialto init` makes the authority in `data`; on machines that
+# do not share that folder say its public key here (`rialto key authority`): two while it is rotated.
+# keys = ["..."]
+# revoked = {{ sky = 1795824000 }}     # grants below this number are void (`rialto key revoke NAME`)
+# grace_days = 30                   # how long old rooms bear members that have no grant yet
+
 # --- one table for each account -------------------------------------------------------------------------------------
 
 # XMPP: a component (XEP-0114) of your server. In Prosody:

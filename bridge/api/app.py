@@ -31,7 +31,10 @@ class MemberView(Struct, frozen=True):
 
 
 class RoomView(Struct, frozen=True):
-    """One room as an endpoint knows it; its assurance is the worst leg class of its members."""
+    """One room as an endpoint knows it; its assurance is the worst leg class of its members.
+
+    ``held_for`` says why nothing is sealed to it, '' if it is not held.
+    """
 
     room: str
     name: str
@@ -41,6 +44,7 @@ class RoomView(Struct, frozen=True):
     members: tuple[MemberView, ...]
     assurance: int
     label: str
+    held_for: str = ""
 
 
 class StepView(Struct, frozen=True):
@@ -71,13 +75,17 @@ class MessageView(Struct, frozen=True):
 
 
 class KeyView(Struct, frozen=True):
-    """An endpoint's signature key: its fingerprint is SHA-256 over the public key, in hexadecimal."""
+    """An endpoint's signature key: its fingerprint is SHA-256 over the public key, in hexadecimal.
+
+    ``leg`` is the class that its leaves claim from the next commit on, ``grant`` the number of its grant (0: none).
+    """
 
     endpoint: str
     uri: str
     fingerprint: str
     leg: int
     label: str
+    grant: int = 0
 
 
 class Observed(Protocol):

@@ -10,6 +10,7 @@ import structlog
 from msgspec import Struct, structs
 
 from adapters.contract import Account, Adapter, Health, Retry, SignedOut
+from bridge.authority import Granter, OperatorAuthority
 from bridge.backoff import wait as backoff
 from bridge.directory import Directory
 from bridge.endpoint.attachments import Attachments
@@ -39,7 +40,7 @@ from bridge.endpoint.to_network.reports import Reports
 from bridge.endpoint.to_network.schedule import Deliveries
 from bridge.endpoint.to_router.outbox import Outbox
 from bridge.endpoint.to_router.passing import PassingSigns
-from bridge.router.contract import Member, Router, RouterUnavailable
+from bridge.router.contract import BadRequest, Member, Router, RouterUnavailable
 from bridge.storage import StorageError
 from protocol.leg import LegClass, assurance
 
@@ -48,6 +49,7 @@ Random = Callable[[int], bytes]
 
 _PUBLISH_EVERY_S = 3600.0
 _TIDY_EVERY_S = 3600.0
+_REFUSED_S = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,7 @@ class RoomSummary(Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...]
     assurance: LegClass
     waiting: int
+    held_for: str = ""
 
 
 class Endpoint:
@@ -84,6 +87,8 @@ class Endpoint:
         random: Random,
         *,
         metrics: Metrics | None = None,
+        authority: OperatorAuthority | None = None,
+        granter: Granter | None = None,
         open_ledger: Callable[[str, Sealer], Coroutine[Any, Any, Ledger]] = SqlLedger.open,
     ) -> None:
         self.settings = settings
@@ -95,6 +100,8 @@ class Endpoint:
         self._clock = clock
         self._random = random
         self._metrics = metrics or Silent()
+        self._authority = authority
+        self._granter = granter
         self._open_ledger = open_ledger
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
@@ -113,6 +120,7 @@ class Endpoint:
         await keep_names(self.ledger, self.settings)
         await self.keys.load(self.settings)
         await self.rooms.load()
+        await self._bear()
         await self.outbox.load(self.rooms.get)
         self._spawn(self._publish(), "publish key packages")
         self.rooms.start()
@@ -133,6 +141,12 @@ class Endpoint:
         self._listening = self._spawn(self.receiving.listen(), "listen")
         log.info("endpoint started", endpoint=self.settings.name, rooms=len(self.rooms))
 
+    async def _bear(self) -> None:
+        """At the first start with an authority, bear for a while whom the rooms have from before."""
+        if await self.keys.bear([room.group for room in self.rooms if room.group is not None], self.settings):
+            for room in self.rooms:
+                room.refresh()
+
     def _assemble(self, ledger: Ledger) -> None:
         settings, adapter, router = self.settings, self.adapter, self._router
         clock, random, metrics, fatal = self._clock, self._random, self._metrics, self._fatal
@@ -144,7 +158,7 @@ class Endpoint:
             now=clock,
             remembered=settings.limits.people_remembered,
         )
-        self.keys = Keys(ledger, clock, random)
+        self.keys = Keys(ledger, clock, random, authority=self._authority, granter=self._granter)
         context = Context(clock=clock, random=random, metrics=metrics)
         self.outbox = Outbox(
             ledger, router, clock=clock, random=random, fatal=fatal,
@@ -252,6 +266,9 @@ class Endpoint:
             except RouterUnavailable as error:
                 log.info("key packages not published yet", error=str(error))
                 pause = 1.0
+            except BadRequest as error:  # it believes another authority, or has other namespaces for us
+                log.warning("the router refuses our key packages", error=str(error))
+                pause = _REFUSED_S
             await self.keys.needed(pause)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -375,6 +392,7 @@ def _summary(room: Room, waiting: int) -> RoomSummary:
         members=members,
         assurance=assurance(member.leg for member in members),
         waiting=waiting,
+        held_for=room.held_for,
     )
 
 

@@ -64,3 +64,5 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     patience: float = 5.0
     stop_timeout: float = 10.0
     distrust: bool = False
+    grace: float = 30 * 86_400.0
+    """How many seconds rooms from before there were grants bear members that have none yet."""

@@ -37,11 +37,25 @@ class KeyStore:
         owners = (target,) if self._grants.get(target) is not None else self._grants.speakers(target)
         if not owners:
             return Refusal(RefusalCode.USER_UNKNOWN, f"there is no endpoint {target}, and none speaks for it")
-        claimed = [await self._journal.claim(owner, now) for owner in owners]
+        claimed = [await self._claim_granted(owner, now) for owner in owners]
         packages = [package for package in claimed if package is not None]
         if not packages:
             return Refusal(RefusalCode.KEY_MATERIAL_EXHAUSTED, f"{target} has no KeyPackage left")
         return packages
+
+    async def _claim_granted(self, owner: str, now: int) -> bytes | None:
+        """Claim one KeyPackage; what was published before its grant, or whose grant is revoked by now, is passed by."""
+        last = None
+        while (package := await self._journal.claim(owner, now)) is not None:
+            try:
+                self._groups.key_package(package, now // 1000)
+            except MlsError:
+                if package == last:
+                    return None  # a last resort, which is there again and again
+                last = package
+                continue
+            return package
+        return None
 
     def _check(self, endpoint: str, package: bytes, now: int) -> KeyPackageRecord:
         try:

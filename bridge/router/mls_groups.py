@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from bridge.room_context import room_context
 from bridge.router.contract import Member
 from bridge.router.groups import GroupStep, Header, KeyPackageFacts
-from protocol.mls import ContentType, PublicChange, PublicGroup, SenderType, WireFormat, peek
+from protocol.mls import Authority, ContentType, PublicChange, PublicGroup, SenderType, WireFormat, peek
 from protocol.mls import Member as MlsMember
-from protocol.mls.errors import DecodeError, KeyPackageError, PolicyError
+from protocol.mls.errors import DecodeError, KeyPackageError, PolicyError, UngrantedError
 from protocol.mls.members import member_at
 from protocol.mls.messages import key_package_of
 from protocol.mls.suites import suite_of
@@ -20,7 +20,10 @@ LONGEST_LIFETIME = 400 * 86400
 
 
 class MlsGroups:
-    """Implements ``bridge.router.groups.Groups``; see there."""
+    """Implements ``bridge.router.groups.Groups``; see there. The ``authority`` vouches for leaves (None: for all)."""
+
+    def __init__(self, authority: Authority | None = None) -> None:
+        self._authority = authority
 
     def application(self, body: bytes) -> Header:
         """Read the header of a PrivateMessage with application data."""
@@ -32,17 +35,18 @@ class MlsGroups:
 
     def found(self, group_info: bytes, now: int) -> GroupStep:
         """Open a new group's GroupInfo, its tree and signatures included."""
-        group = PublicGroup.create(group_info, now=now)
+        group = PublicGroup.create(group_info, now=now, authority=self._authority)
         members = group.members()
         return _step(group, members[0].uri if members else "", ())
 
     def follow(self, state: bytes, commit: bytes, group_info: bytes, now: int) -> GroupStep:
         """Follow a commit; its author must stay who it is, and the GroupInfo must be of the epoch it makes."""
-        group = PublicGroup.from_bytes(state)
-        before = group.members()
+        group = PublicGroup.from_bytes(state, authority=self._authority)
+        before, bare = group.members(), {one.leaf for one in group.suspects if one.bare}
         change = group.process(commit, now=now)
         if change.reinit is not None:
             raise PolicyError("rooms do not end by re-initialisation")
+        _check_granted(change, bare, before, group.members())
         committer = _committer(change, before, group.members())
         # Lifetimes are judged when a leaf is added: a member that has been here for long is still a member.
         if PublicGroup.create(group_info, now=None).to_bytes() != group.to_bytes():
@@ -57,6 +61,8 @@ class MlsGroups:
         lifetime = package.leaf.content.lifetime
         if lifetime is None:
             raise KeyPackageError("a key package without a lifetime")
+        if self._authority is not None:
+            self._authority.judge(package.leaf)
         owner = member_at(0, package.leaf)
         return KeyPackageFacts(
             endpoint=owner.uri,
@@ -73,6 +79,20 @@ def _header(body: bytes, wire_format: WireFormat, content_type: ContentType) -> 
     if peeked.group_id is None or peeked.epoch is None:
         raise DecodeError("a message without group or epoch")
     return Header(peeked.group_id, peeked.epoch)
+
+
+def _check_granted(
+    change: PublicChange, bare: Container[int], before: Iterable[MlsMember], after: Iterable[MlsMember]
+) -> None:
+    """Refuse a commit that brings a leaf which nobody vouches for, or takes a member's grant away.
+
+    A member from before there were grants may go on as it was: whether it is heard, its peers decide.
+    """
+    known = {member.leaf: member for member in before}
+    now = {member.leaf: member for member in after}
+    for suspect in change.suspects:
+        if not suspect.bare or suspect.leaf not in bare or known[suspect.leaf] != now[suspect.leaf]:
+            raise UngrantedError(f"{suspect.uri}: {suspect.reason}")
 
 
 def _committer(change: PublicChange, before: Iterable[MlsMember], after: Iterable[MlsMember]) -> str:

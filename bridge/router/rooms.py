@@ -6,7 +6,14 @@ from bridge.router.contract import HandshakeBundle, Kind, Member, Refusal, Refus
 from bridge.router.grants import Grants
 from bridge.router.groups import Groups, GroupStep
 from bridge.router.journal import Decide, Post, RoomChange, RoomState
-from protocol.mls.errors import DecodeError, MlsError, UnsupportedError, WrongEpochError, WrongGroupError
+from protocol.mls.errors import (
+    DecodeError,
+    MlsError,
+    UngrantedError,
+    UnsupportedError,
+    WrongEpochError,
+    WrongGroupError,
+)
 
 
 class RoomRules:
@@ -78,6 +85,8 @@ def refuse(error: MlsError, epoch: int | None) -> Refusal:
     code = RefusalCode.INVALID_PROPOSAL
     if isinstance(error, WrongEpochError):
         code = RefusalCode.WRONG_EPOCH
+    elif isinstance(error, UngrantedError):
+        code = RefusalCode.NOT_GRANTED
     elif isinstance(error, DecodeError | UnsupportedError | WrongGroupError):
         code = RefusalCode.MALFORMED
     return Refusal(code, f"{error.code}: {error}", epoch)

@@ -18,6 +18,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from protocol.mls.errors import UngrantedError
+from protocol.mls.extensions import ExtensionType, find
 from protocol.mls.leaf import LeafNode
 
 
@@ -30,11 +31,15 @@ class Authority(Protocol):
 
 
 class Suspect(Struct, frozen=True):
-    """A leaf in a group that the authority does not vouch for: its index, its credential's name, and why not."""
+    """A leaf in a group that the authority does not vouch for: its index, its credential's name, and why not.
+
+    ``bare``: it carries no grant at all, as a leaf from before there were grants.
+    """
 
     leaf: int
     uri: str
     reason: str
+    bare: bool = False
 
 
 def suspicion(authority: Authority | None, leaf: LeafNode) -> str:
@@ -51,7 +56,11 @@ def suspicion(authority: Authority | None, leaf: LeafNode) -> str:
 def suspects(authority: Authority | None, leaves: Iterable[tuple[int, LeafNode]]) -> tuple[Suspect, ...]:
     """Return the leaves, given with their index, that the authority does not vouch for."""
     judged = ((index, leaf, suspicion(authority, leaf)) for index, leaf in leaves)
-    return tuple(Suspect(index, name_of(leaf), reason) for index, leaf, reason in judged if reason)
+    return tuple(Suspect(index, name_of(leaf), reason, _is_bare(leaf)) for index, leaf, reason in judged if reason)
+
+
+def _is_bare(leaf: LeafNode) -> bool:
+    return find(leaf.content.extensions, ExtensionType.GRANT) is None
 
 
 def admit(authority: Authority | None, leaves: Iterable[LeafNode]) -> None:

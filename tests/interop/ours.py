@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol.grant import Grant, key_hash, key_id, public_of, sign
 from protocol.leg import LegClass
 from protocol.mls import (
     ContentType,
@@ -54,6 +55,22 @@ class Client:
         self.bundles = [bundle for bundle in self.bundles if bundle.ref != group.joined_with]
         self.group, self.records, self.staged, self.suite = group, {}, None, group.identity.suite.id
         return {"epoch": group.epoch, "leaf": group.own_leaf}
+
+
+AUTHORITY = bytes(range(32))
+
+
+def _granted(identity: Identity) -> Identity:
+    """The same client with a grant in its leaves, which the others carry without knowing what it is."""
+    said = Grant(
+        authority=key_id(public_of(AUTHORITY)),
+        uri=identity.uri,
+        key=key_hash(identity.public),
+        leg=identity.leg.leg,
+        namespaces=identity.leg.namespaces,
+        number=now(),
+    )
+    return identity.saying(identity.leg.leg, identity.leg.namespaces, sign(said, AUTHORITY))
 
 
 def now() -> int:
@@ -257,8 +274,8 @@ class OurDesk:
         """Who the member is in the suite that the request names, by default its own."""
         suite, name = request.get("suite", int, client.suite), request.get("member", str)
         if suite not in client.identities:
-            client.identities[suite] = Identity.generate(
-                name, leg=LegClass.OPERATOR, namespaces=[f"{name}~"], suite=suite, random=os.urandom
+            client.identities[suite] = _granted(
+                Identity.generate(name, leg=LegClass.OPERATOR, namespaces=[f"{name}~"], suite=suite, random=os.urandom)
             )
         return client.identities[suite]
 

@@ -176,6 +176,8 @@ class Hearing:
             return None
         opened = room.group.unprotect(notification.body)
         batch.touch(room)
+        if opened.suspicion:
+            raise Rejected(f"{opened.sender.uri} is not vouched for: {opened.suspicion}")
         try:
             received = content.decode(opened.data, now=notification.at // 1000)
             names = translate.names(received)

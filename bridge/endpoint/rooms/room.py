@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+import structlog
 
 from adapters.contract import Conversation, Direct
 from bridge.endpoint.errors import LedgerError
 from bridge.endpoint.ledger.contract import Record, RoomPhase, RoomRow
 from bridge.room_context import RoomContext, encode_context
-from protocol.mls import ExternalJoin, Group, Member, Staged
+from protocol.mls import ExternalJoin, Group, Member, Staged, Suspect
 
 Random = Callable[[int], bytes]
+
+log = structlog.get_logger(__name__)
 
 _conversation = msgspec.json.Decoder(Conversation)
 
@@ -32,6 +35,8 @@ class Room:
         self.wanted: frozenset[str] = frozenset()
         self.group: Group | None = None
         self.members: tuple[Member, ...] = ()
+        self.suspects: tuple[Suspect, ...] = ()
+        """The members whose leaves the authority does not vouch for."""
         self.pending: Staged | None = None
         self.returning: ExternalJoin | None = None
         """Our way back into a group that has gone on without us, until it is known to be accepted."""
@@ -49,8 +54,11 @@ class Room:
         """A short name for logs."""
 
     def refresh(self) -> None:
-        """Look again who is in the group: to be called whenever its epoch has changed."""
+        """Look again who is in the group: to be called when its epoch or the authority's judgement may have changed."""
         self.members = () if self.group is None else tuple(self.group.members())
+        before, self.suspects = self.held_for, () if self.group is None else self.group.suspects
+        if self.held_for != before:
+            log.warning("room held" if self.held_for else "room no longer held", room=self.tag, reason=self.held_for)
         self.outrun = 0
 
     @property
@@ -66,12 +74,25 @@ class Room:
             and self.pending is None
             and not self.diverged
             and self.behind <= group.epoch
+            and not self.suspects
         )
 
     @property
     def audible(self) -> bool:
         """Whether there is somebody who could hear a passing sign, which may be given before ``open``."""
-        return self.group is not None and self.phase is RoomPhase.MEMBER and len(self.members) > 1 and not self.diverged
+        heard = self.group is not None and self.phase is RoomPhase.MEMBER and len(self.members) > 1
+        return heard and not self.diverged and not self.suspects
+
+    @property
+    def held_for(self) -> str:
+        """Why nothing of ours is sealed to the room although we are in it; '' if it is not held."""
+        return "; ".join(f"{suspect.uri}: {suspect.reason}" for suspect in self.suspects)
+
+    @property
+    def renews(self) -> bool:
+        """Whether our own leaf is not vouched for, and a commit of ours would put our grant into it."""
+        group = self.group
+        return group is not None and group.outdated and any(one.leaf == group.own_leaf for one in self.suspects)
 
     @property
     def held(self) -> Group:

@@ -79,7 +79,7 @@ class Rooms:
             room = Room.from_row(row)
             if room.phase in (RoomPhase.MEMBER, RoomPhase.CREATING):
                 records = dict(await self._ledger.scan(space_of(row.group_id)))
-                room.group = mls.Group.restore(self._keys.identity, records)
+                room.group = mls.Group.restore(self._keys.identity, records, authority=self._keys.authority)
                 room.refresh()
             room.trusted = False
             self._add(room)
@@ -186,11 +186,15 @@ class Rooms:
                 return not (room.pending or room.missing or self._owes_keys(room))
         except RouterUnavailable as error:
             log.info("router cannot be reached", room=room.tag, error=str(error))
+        except mls.UngrantedError as error:
+            log.warning("no room can be founded without a grant", room=room.tag, error=str(error))
         return False
 
     def _owes_keys(self, room: Room) -> bool:
-        """Whether something is to be said for which this session must first draw keys."""
-        return room.must_rekey and self._outbox.waits(room)
+        """Whether something is to be said for which this session must first draw keys, or our leaf must say anew who
+        we are.
+        """
+        return room.renews or (room.must_rekey and self._outbox.waits(room))
 
     async def _members_of(self, room: Room) -> frozenset[str]:
         match room.conversation:
@@ -218,6 +222,7 @@ class Rooms:
             self._keys.identity,
             self._random(16),
             context=describe(room, participants),
+            authority=self._keys.authority,
             now=self._clock() // 1000,
             random=self._random,
         )
@@ -260,7 +265,7 @@ class Rooms:
             if isinstance(answer, Refusal):
                 log.info("no key package", room=room.tag, endpoint=endpoint, code=answer.code)
             else:
-                packages += answer
+                packages += self._keys.sound(endpoint, answer)
         if not packages or room.group is None or room.pending is not None:
             return
         try:
@@ -344,7 +349,7 @@ class Rooms:
         """
         identity, bundles = self._keys.identity, self._keys.bundles
         fresh = self._keys.fresh(mls.welcomed(body))
-        group = mls.Group.join(identity, body, bundles, fresh=fresh, now=at // 1000)
+        group = mls.Group.join(identity, body, bundles, authority=self._keys.authority, fresh=fresh, now=at // 1000)
         batch.change.records += self._keys.spend(group.joined_with)
         room = self._described(room_uri, group)
         if room is None:
@@ -432,7 +437,9 @@ class Rooms:
             return None
         now, identity = self._clock() // 1000, self._keys.identity
         try:
-            return mls.Group.join_external(identity, info, replace=ours[0], now=now, random=self._random)
+            return mls.Group.join_external(
+                identity, info, replace=ours[0], authority=self._keys.authority, now=now, random=self._random
+            )
         except mls.MlsError as error:
             log.warning("the way back is closed", room=room_uri, error=str(error))
             return None
@@ -446,6 +453,7 @@ class Rooms:
         batch = self._outbox.batch()
         for room in self._rooms.values():
             if room.group is not None:
+                room.refresh()  # a grant may have ended
                 room.group.forget(self._clock() // 1000)
                 batch.touch(room)
         await batch.commit()

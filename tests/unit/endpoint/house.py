@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from adapters.contract import Adapter, Direct
+from bridge.authority import Granting, OperatorAuthority
 from bridge.directory import PlumbedRoom
 from bridge.endpoint import Endpoint, EndpointSettings, RetryLimits
 from bridge.endpoint.ledger.contract import MessageRow, State
 from bridge.router.grants import EndpointGrant
 from bridge.router.hub import Hub
+from bridge.router.mls_groups import MlsGroups
+from protocol.grant import public_of
 from protocol.uri import Address, endpoint_uri, namespace
 from tests.unit.endpoint.fake_adapter import FakeAdapter, FakeNetwork
 
@@ -54,11 +57,25 @@ class House:
         self.plumbed: dict[str, list[PlumbedRoom]] = {name: [] for name in names}
         self.retry = QUICK
         self.hub: Hub
+        self.private = b""
+        """The authority's private key, by which endpoints are granted; b'' in a house that knows no authority."""
+        self.believed: tuple[bytes, ...] = ()
+        self.revoked: dict[str, int] = {}
+        self.honest = True
+        """Whether the router judges leaves as the endpoints do."""
 
     async def open_hub(self) -> None:
         grants = {name: EndpointGrant(endpoint_uri(DOMAIN, name), (namespace(DOMAIN, name),)) for name in self.names}
-        self.hub = Hub(f"sqlite:///{self.folder}/router.db", self.folder / "blobs", grants, DOMAIN)
+        groups = MlsGroups(self.judge() if self.honest else None)
+        self.hub = Hub(f"sqlite:///{self.folder}/router.db", self.folder / "blobs", grants, DOMAIN, groups=groups)
         await self.hub.start()
+
+    def found_authority(self, private: bytes) -> None:
+        """Have an authority from now on, whose word alone is believed."""
+        self.private, self.believed = private, (public_of(private),)
+
+    def judge(self) -> OperatorAuthority | None:
+        return OperatorAuthority(self.believed, DOMAIN, now, revoked=self.revoked) if self.private else None
 
     def make(self, name: str, adapter: Adapter[Any] | None = None, **changes: Any) -> Endpoint:
         """Make an endpoint on the ledger that it has had before, if there was one."""
@@ -74,6 +91,9 @@ class House:
             "stop_timeout": 3.0,
         }
         extra = {key: changes.pop(key) for key in ("router", "open_ledger", "clock", "metrics") if key in changes}
+        if judge := self.judge():
+            granting = Granting(judge, self.folder / "grants", now, private=self.private)
+            extra |= {"authority": judge, "granter": granting}
         endpoint = Endpoint(
             EndpointSettings(**(settings | changes)),
             adapter,
