@@ -125,3 +125,16 @@ async def test_the_plumbed_room_of_then_carries(house: House) -> None:
     sky.say(Group("#verona"), "Go to, I say", "w2", sender="romeo")
     await until(lambda: len(sea.taken) == 21)
     assert sea.taken[-1].conversation == Group("verona@sea").key
+
+
+async def test_what_waited_then_goes_on_where_endpoints_have_grants_by_now(house: House) -> None:
+    """Nobody had a grant then: the signature keys stay, old members are borne, and who speaks carries a grant."""
+    await house.hub.stop()
+    house.found_authority(bytes(range(32)))
+    await house.open_hub()
+    await house.start()
+    await until(lambda: len(house.networks["sky"].taken) >= 23)
+    assert all(room.held_for == "" for name in house.names for room in house.endpoints[name].rooms)
+    rooms = [room for room in house.endpoints["sea"].rooms if room.group is not None and not room.must_rekey]
+    assert rooms
+    assert not any(room.held.outdated for room in rooms)
