@@ -14,6 +14,7 @@ if [ "${FRESH_INSIDE:-}" != yes ]; then
     command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
     # Mounts and processes of its own: both are gone when this ends, however it ends.
     FRESH_ROOT=$(mktemp -d "${TMPDIR:-/var/tmp}/rialto-fresh.XXXXXX")
+    chmod 755 "$FRESH_ROOT"
     export FRESH_ROOT FRESH_INSIDE=yes
     trap 'rm -rf --one-file-system "$FRESH_ROOT"' EXIT
     unshare --mount --pid --fork --kill-child --propagation private bash "$0" "$release" "${goals[@]}"

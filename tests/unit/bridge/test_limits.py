@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.kit import foreign
+from adapters.matrix import invitations
+from adapters.xmpp import inbound, presence
 from bridge import config
 from bridge.endpoint.from_network import receiving
 from bridge.endpoint.ledger.rows import OFFERS_KEPT
@@ -117,6 +120,26 @@ def _fixed() -> list[tuple[str, Any, str]]:
             "Seconds in which somebody who was told to slow down is not told again",
             TELL_EVERY_MS // 1000,
             "They are told once more.",
+        ),
+        (
+            "Contacts of other networks that one XMPP user may have",
+            presence.MAX_CONTACTS,
+            "Another one's subscription is refused (`unsubscribed`).",
+        ),
+        (
+            "XMPP receipts and errors that wait for the stream to come back",
+            inbound.MAX_OWED,
+            "Further ones are not sent; the messages themselves are safe.",
+        ),
+        (
+            "Invitations on one Matrix account that wait to be answered",
+            invitations.MAX_OPEN,
+            "A further one stays open on the homeserver, and in the log.",
+        ),
+        (
+            "Arrays and objects inside one another in JSON that a homeserver or a program sends",
+            foreign.MAX_DEPTH,
+            "A program is refused; in a homeserver's event what is deeper counts as null.",
         ),
     ]
 
