@@ -8,6 +8,7 @@ from itertools import count
 from xml.etree.ElementTree import Element
 
 import pytest
+from slixmpp.exceptions import PresenceError
 
 from adapters.contract import Group, Inbound, Message, Refused, StatusUpdate, TypingNotice
 from adapters.xmpp import xml
@@ -97,6 +98,32 @@ async def test_replies_corrections_retractions_and_reactions(host: Host, arrive:
     assert room.id + "/" + (await juliet.wait(lambda t: t.did is Did.REACT, "love")).target == reply.native_id
     await host.say(room, ROMEO, Message(NullPart(), replaces=sent.native_id))
     assert (await juliet.wait(lambda thing: thing.did is Did.DELETE, "the retraction")).target == first.id
+
+
+async def test_who_takes_a_nickname_is_not_who_had_it(host: Host, arrive: Arrive, room: Group) -> None:
+    nurse, mallory = await arrive("Nurse"), await arrive("Nurse")
+    await nurse.join(room.id)
+    await nurse.say(room.id, "I shall pay 5 ducats")
+    promise = await host.heard()
+    number = promise.native_id.removeprefix(f"{room.id}/")
+    await nurse.leave()
+    while True:  # until the room has seen her go
+        try:
+            await mallory.join(room.id)
+        except PresenceError:
+            await asyncio.sleep(0.05)
+        else:
+            break
+    await mallory.edit(room.id, nurse.sent["I shall pay 5 ducats"], "I shall pay 5000 ducats")
+    forged = await host.heard()
+    assert forged.message.part == text("I shall pay 5000 ducats")
+    assert forged.message.replaces not in {promise.native_id, *promise.aliases}
+    await mallory.delete(room.id, number)
+    await until(lambda: any("Only who wrote a message may retract it" in body for body in mallory.bodies))
+    await mallory.say(room.id, "I shall go")
+    own = await host.heard()
+    await mallory.edit(room.id, mallory.sent["I shall go"], "I shall stay")
+    assert (await host.heard()).message.replaces in own.aliases
 
 
 async def test_typing_in_the_room(host: Host, arrive: Arrive, room: Group) -> None:
