@@ -15,13 +15,13 @@ from bridge.directory import Person, PlumbedRoom
 from bridge.endpoint.ledger.retention import Keep
 from bridge.endpoint.settings import EndpointSettings, RetryLimits
 from bridge.errors import SecretError
-from bridge.limits import Rate
+from bridge.router.configuration import DAY, RoomConfiguration
 from bridge.router.grants import EndpointGrant, hash_token
-from bridge.router.hub import DAY, Hub, Limits, Retention, wall_clock
+from bridge.router.hub import Hub, Limits, Retention, wall_clock
 from bridge.router.mls_groups import MlsGroups
 from bridge.secrets import AUTHORITY_PUBLIC, authority_key, authority_public, router_token
 from protocol.leg import LegClass
-from protocol.uri import endpoint_uri, namespace
+from protocol.uri import endpoint_uri, namespace, room_uri
 
 
 def split_address(listen: str) -> tuple[str, int]:
@@ -49,15 +49,21 @@ def hub(loaded: Loaded) -> Hub:
         loaded.data / "blobs",
         grants,
         config.domain,
-        limits=Limits(
-            message=config.router.max_message_bytes,
-            blob=config.router.max_blob_bytes,
-            blobs=config.limits.attachments_octets,
-            claims=Rate(config.limits.claims_per_minute, config.limits.claims_burst),
-            keys=config.limits.limiter_keys,
-        ),
+        limits=Limits(message=config.router.max_message_bytes, blob=config.router.max_blob_bytes),
+        bounds=config.limits,
+        rooms=room_configuration(config),
         groups=MlsGroups(authority(loaded)),
         retention=Retention(blobs=config.router.retention_days * DAY, receipts=config.router.retention_days * DAY),
+    )
+
+
+def room_configuration(config: Config) -> RoomConfiguration:
+    """Return what the router is told of plumbed rooms: which endpoints belong into each."""
+    return RoomConfiguration(
+        rooms={
+            room_uri(config.domain, room.id): frozenset(endpoint_uri(config.domain, name) for name in room.members)
+            for room in config.room
+        }
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
 from adapters.contract import Conversation, Direct, Group, Profile
+from bridge.policy.rooms import direct_uri
 from bridge.router.contract import Router
 from protocol import uri
 from protocol.address import address as in_one_spelling
@@ -41,9 +40,7 @@ class Person(Struct, frozen=True):
 
 def direct_room(domain: str, one: Address, other: Address) -> str:
     """Return the URI of the room of two people: both sides compute the same one."""
-    uris = sorted((uri.user_uri(domain, one), uri.user_uri(domain, other)))
-    digest = hashlib.sha256("\n".join(uris).encode()).digest()
-    return uri.room_uri(domain, base64.b32encode(digest).decode()[:26].lower())
+    return direct_uri(domain, (uri.user_uri(domain, one), uri.user_uri(domain, other)))
 
 
 def _check_spelling(address: Address) -> None:

@@ -18,7 +18,7 @@ def _bound(what: str, then: str, least: int = 0) -> Meta:
 
 
 _TOLD = "The message is refused as `too-many`; its sender is told once a minute, the others are refused silently."
-_NOT_NOW = "The router answers `tooMany`; the endpoint waits and asks again: nothing is lost."
+_NOT_NOW = "The router answers `tooMany`; the endpoint waits and tries again: nothing is lost."
 _REREAD = "The one not used for longest is forgotten, and asked for or computed again when it is needed."
 
 
@@ -34,7 +34,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     room_burst: Annotated[int, _bound("... saved up", _TOLD, 1)] = 10_000
     account_per_minute: Annotated[int, _bound("Messages of everybody on one account's network", _TOLD)] = 60_000
     account_burst: Annotated[int, _bound("... saved up", _TOLD, 1)] = 50_000
-    claims_per_minute: Annotated[int, _bound("KeyPackages that one endpoint claims of others", _NOT_NOW)] = 3_000
+    endpoint_per_minute: Annotated[int, _bound("Envelopes that one endpoint submits to the router", _NOT_NOW)] = 120_000
+    endpoint_burst: Annotated[int, _bound("... saved up", _NOT_NOW, 1)] = 50_000
+    claims_per_minute: Annotated[int, _bound("KeyPackages that one endpoint claims of another", _NOT_NOW)] = 3_000
     claims_burst: Annotated[int, _bound("... saved up", _NOT_NOW, 1)] = 3_000
     limiter_keys: Annotated[
         int,
@@ -48,7 +50,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         _bound(
             "Octets of envelopes that the router holds for one endpoint that does not fetch them",
-            "The router answers `recipient-full`; senders keep what they said until its deadline, then it fails.",
+            "The router answers `recipientFull`; senders keep what they said until its deadline, then it fails.",
             1,
         ),
     ] = 1 << 30
@@ -60,6 +62,31 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             1,
         ),
     ] = 50 << 30
+    attachments_octets_each: Annotated[
+        int,
+        _bound(
+            "Octets of attachments that the router holds for one endpoint that stored them",
+            "Until older ones are deleted it takes no other of it: messages with a file fail as `media-too-large`.",
+            1,
+        ),
+    ] = 20 << 30
+    rooms_founded: Annotated[
+        int, _bound("Rooms that one endpoint may have founded", "The router answers `tooMany`: no room is made.", 1)
+    ] = 100_000
+    signs_per_minute: Annotated[
+        int, _bound("Passing signs (typing) that one endpoint submits to the router", "It is dropped silently.")
+    ] = 6_000
+    signs_burst: Annotated[int, _bound("... saved up", "It is dropped silently.", 1)] = 300
+    commits_per_minute: Annotated[int, _bound("Commits and rooms that one endpoint submits", _NOT_NOW)] = 6_000
+    commits_burst: Annotated[int, _bound("... saved up", _NOT_NOW, 1)] = 10_000
+    unfetched_days: Annotated[
+        int,
+        _bound(
+            "Days for which the router keeps what an endpoint does not fetch",
+            "It is deleted; the endpoint is told when it comes back, and comes into its rooms anew.",
+            1,
+        ),
+    ] = 30
     people_remembered: Annotated[
         int, _bound("People whose addresses and endpoints are kept in memory, for each endpoint", _REREAD, 1)
     ] = 10_000

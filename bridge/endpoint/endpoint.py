@@ -198,7 +198,7 @@ class Endpoint:
             failed=self.reports.fail, alive=self.pace.alive, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
         self.hearing = Hearing(
-            adapter, directory, ledger, self.keys, router, self.rooms, self.outbox,
+            adapter, directory, ledger, self.keys, router, self.rooms, self.outbox, greet=self.trust.greet,
             nudge=self._nudge, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
 
@@ -258,7 +258,8 @@ class Endpoint:
             log.warning("the ledger could not forget what is old", endpoint=self.settings.name, error=str(error))
 
     async def _publish(self) -> None:
-        """Keep enough KeyPackages with the router."""
+        """Keep enough KeyPackages with the router, once it has heard our hello."""
+        await self._settled.wait()
         while True:
             try:
                 await self.keys.publish(self._router)
@@ -368,6 +369,7 @@ class Endpoint:
         if started:
             found |= {
                 "router": self.hearing.connected,
+                "stopped": self.hearing.stopped,
                 "outbox": len(self.outbox),
                 "delivering": self.deliveries.working,
                 "rooms": len(self.rooms),

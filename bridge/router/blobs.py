@@ -30,6 +30,7 @@ class BlobStore:
         self._limit = limit
         self._total = total
         self._held = 0
+        self._coming = 0  # octets of what is being stored
 
     def open(self) -> None:
         """Make the folder and throw away what an earlier process left half-written."""
@@ -38,30 +39,38 @@ class BlobStore:
             leftover.unlink()
         self._held = sum(path.stat().st_size for path in self._folder.glob("??/*"))
 
-    async def put(self, blob: AsyncIterator[bytes]) -> str:
-        """Store a stream; return its name. It is durable then. Raises ``BlobTooLarge``."""
+    async def put(self, blob: AsyncIterator[bytes], room: int) -> tuple[str, int]:
+        """Store a stream; return its name and size. It is durable then.
+
+        Raises ``BlobTooLarge``, also if it has more than ``room`` octets or than there is room for.
+        """
         file = _create(self._incoming)  # here and not in a thread: a cancelled caller would leave the file behind
+        size = 0
+        digest = hashlib.sha256()
         try:
-            name = await self._write(file, blob)
-            size, known = file.tell(), self._path(name).exists()
+            async for piece in _pieces(blob):
+                size += len(piece)
+                self._coming += len(piece)
+                self._check_room(size, room)
+                await asyncio.to_thread(_append, file, piece, digest)
+            name = digest.hexdigest()
+            known = await asyncio.to_thread(self._path(name).exists)
             await asyncio.to_thread(_keep, file, self._path(name))
             self._held += 0 if known else size
         except BaseException:
             _discard(file)
             raise
-        return name
+        finally:
+            self._coming -= size
+        return name, size
 
-    async def _write(self, file: IO[bytes], blob: AsyncIterator[bytes]) -> str:
-        digest = hashlib.sha256()
-        size = 0
-        async for piece in _pieces(blob):
-            size += len(piece)
-            if size > self._limit:
-                raise BlobTooLarge(f"an attachment of over {self._limit} octets")
-            if self._held + size > self._total:
-                raise BlobTooLarge(f"all attachments together would be over {self._total} octets")
-            await asyncio.to_thread(_append, file, piece, digest)
-        return digest.hexdigest()
+    def _check_room(self, size: int, room: int) -> None:
+        if size > self._limit:
+            raise BlobTooLarge(f"an attachment of over {self._limit} octets")
+        if size > room:
+            raise BlobTooLarge("all attachments of this endpoint together would be over its limit")
+        if self._held + self._coming > self._total:
+            raise BlobTooLarge(f"all attachments together would be over {self._total} octets")
 
     async def get(self, name: str) -> AsyncGenerator[bytes]:
         """Stream a blob. Raises ``KeyError`` if there is none of that name."""

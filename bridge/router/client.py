@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -36,6 +36,7 @@ from bridge.router.contract import (
 from bridge.router.wire import (
     NO_SUCH_BLOB,
     PREFIX,
+    SESSION_HEADER,
     SILENCE,
     AcknowledgeRequest,
     Failure,
@@ -56,6 +57,9 @@ _ERRORS = {
 _REQUEST_TIMEOUT = 60.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
 _PIECE = 256 * 1024
+_ENVELOPE = 2048  # octets beside a message's body, at most
+
+T = TypeVar("T")
 
 
 class HttpRouter:
@@ -69,6 +73,9 @@ class HttpRouter:
         self.endpoint = endpoint
         self._url = url.rstrip("/") + PREFIX
         self._headers = {"Authorization": f"Bearer {token}"}
+        self.session = ""
+        """The session that ``hello`` began."""
+        self._request_octets = HelloAnswer.__struct_defaults__[-1]
         self._silence = silence
         self._open_session: aiohttp.ClientSession | None = None
 
@@ -81,14 +88,18 @@ class HttpRouter:
     async def hello(self, hello: Hello) -> HelloAnswer:
         """Begin."""
         answer: HelloAnswer = await self._call("hello", hello, HelloAnswer)
+        self.session, self._request_octets = hello.session, answer.request_octets
         return answer
 
     async def publish(
         self, key_packages: Sequence[bytes], *, last_resort: bytes | None = None, replace: bool = False
     ) -> int:
-        """Leave KeyPackages at the router."""
-        answer: int = await self._call("publish", PublishRequest(list(key_packages), last_resort, replace), int)
-        return answer
+        """Leave KeyPackages at the router, in several requests if they are too long for one."""
+        unclaimed = 0
+        for part in split(key_packages, len, self._request_octets) or [[]]:
+            unclaimed = await self._call("publish", PublishRequest(part, last_resort, replace), int)
+            last_resort, replace = None, False
+        return unclaimed
 
     async def key_material(self, target: str) -> Sequence[bytes] | Refusal:
         """Claim KeyPackages."""
@@ -106,10 +117,13 @@ class HttpRouter:
         return answer
 
     async def submit(self, envelopes: Sequence[Envelope]) -> Sequence[Accepted | Refusal]:
-        """Put messages into the journal."""
-        answers: list[Accepted | Refusal] = await self._call(
-            "submitMessage", SubmitRequest(list(envelopes)), list[Accepted | Refusal]
-        )
+        """Put messages into the journal, in several requests if they are too long for one.
+
+        If a later one fails, the answers to those before it are lost: submitted again they get the same ones.
+        """
+        answers: list[Accepted | Refusal] = []
+        for part in split(envelopes, lambda envelope: len(envelope.body) + _ENVELOPE, self._request_octets):
+            answers += await self._call("submitMessage", SubmitRequest(part), list[Accepted | Refusal])
         return answers
 
     async def acknowledge(self, cursor: str) -> None:
@@ -119,7 +133,7 @@ class HttpRouter:
     async def group_info(self, room: str) -> bytes | Refusal:
         """Fetch a GroupInfo."""
         answer: Material | Refusal = await self._call("groupInfo", TargetRequest(room), Material | Refusal)
-        return answer if isinstance(answer, Refusal) else answer.bodies[0]
+        return answer if isinstance(answer, Refusal) else b"".join(answer.bodies)
 
     async def rooms(self) -> Sequence[RoomView]:
         """List this endpoint's rooms."""
@@ -180,7 +194,8 @@ class HttpRouter:
     async def _request(self, method: str, path: str, **options: Any) -> AsyncGenerator[aiohttp.ClientResponse]:  # noqa: ANN401
         """Ask; raise what the router's refusal or absence means."""
         try:
-            async with self._session().request(method, f"{self._url}/{path}", **options) as response:
+            headers = {SESSION_HEADER: self.session}
+            async with self._session().request(method, f"{self._url}/{path}", headers=headers, **options) as response:
                 if response.status != 200:
                     raise await _error(response)
                 yield response
@@ -193,6 +208,19 @@ class HttpRouter:
                 headers=self._headers, timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT, sock_connect=10)
             )
         return self._open_session
+
+
+def split(items: Sequence[T], size: Callable[[T], int], most: int) -> list[list[T]]:
+    """Cut a row of items into rows that have at most ``most`` octets each, or one item."""
+    parts: list[list[T]] = []
+    octets = 0
+    for item in items:
+        octets += size(item)
+        if not parts or octets > most:
+            parts.append([])
+            octets = size(item)
+        parts[-1].append(item)
+    return parts
 
 
 class _Source:

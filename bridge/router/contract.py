@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from protocol.leg import LegClass
 
@@ -152,11 +152,12 @@ class RefusalCode(StrEnum):
 
 
 class Refusal(Struct, frozen=True, tag="refusal"):
-    """It is not in the journal, and why; ``epoch`` is the room's current one where that helps."""
+    """It is not in the journal, and why; ``epoch`` and ``founding`` are the room's current ones where that helps."""
 
     code: RefusalCode
     text: str = ""
     epoch: int | None = None
+    founding: int | None = None
 
 
 class HandshakeBundle(Struct, frozen=True):
@@ -214,7 +215,8 @@ class RoomView(Struct, frozen=True):
     configuration and ledger say.
 
     ``founding`` counts how often the room was founded anew, ``revision`` is that of the newest configuration that made
-    its members what they are (both as its GroupContext says), ``group_id`` names the group that it has now.
+    its members what they are (both as its GroupContext says), ``group_id`` names the group that it has now. ``seen``
+    says when the router last heard of each member endpoint, in milliseconds (0: never).
     """
 
     room: str
@@ -225,6 +227,7 @@ class RoomView(Struct, frozen=True):
     founding: int = 0
     revision: int = 0
     group_id: bytes = b""
+    seen: dict[str, int] = field(default_factory=dict)
 
 
 class RouterError(Exception):
@@ -296,6 +299,21 @@ class BlobTooLarge(RouterError):
     """The attachment is over the router's limit; nothing of it was kept."""
 
     code = "blob-too-large"
+
+
+def common_contract(hello: Hello, oldest: int = OLDEST_CONTRACT, newest: int = CONTRACT) -> int:
+    """Return the newest contract that an endpoint and a router of ``oldest`` to ``newest`` both understand.
+
+    Raises ``Unintelligible``, which says which of the two is to be upgraded.
+    """
+    contract = min(hello.newest, newest)
+    if contract < max(hello.oldest, oldest):
+        older = "endpoint" if hello.newest < oldest else "router"
+        raise Unintelligible(
+            f"the endpoint speaks contracts {hello.oldest} to {hello.newest}, this router {oldest} to {newest}: "
+            f"upgrade the {older}"
+        )
+    return contract
 
 
 class Router(Protocol):

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 
-from bridge.router.contract import Notification
+from bridge.router.contract import Notification, RouterError, RouterUnavailable
 from bridge.router.journal import Fanned, Journal
 
 BATCH = 256
@@ -18,6 +18,9 @@ BATCH = 256
 
 KEPT_IN_MEMORY = 1024
 """Notifications a listener may leave waiting before it is sent to the journal for them."""
+
+LISTENERS = 8
+"""Streams to one endpoint; another one ends the oldest, whose other end is probably gone."""
 
 KEPT_PASSING = 64
 """Passing signs a listener may leave waiting; older ones are dropped."""
@@ -28,6 +31,7 @@ class _Listener:
 
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
+        self.over: RouterError | None = None
         self.behind = True  # the journal may have more than ``live``
         self.live: deque[Notification] = deque()
         self.passing: deque[Notification] = deque(maxlen=KEPT_PASSING)
@@ -45,6 +49,10 @@ class _Listener:
         self.passing.append(notification)
         self.wake.set()
 
+    def end(self, reason: RouterError) -> None:
+        self.over = reason
+        self.wake.set()
+
     def take_live(self) -> list[Notification]:
         """Take the next batch from memory, without what the journal has shown already."""
         batch: list[Notification] = []
@@ -60,7 +68,7 @@ class FanOut:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._listeners: dict[str, set[_Listener]] = {}
+        self._listeners: dict[str, dict[_Listener, None]] = {}  # the oldest first
 
     def deliver(self, fanned: Sequence[Fanned]) -> None:
         """Pass on what has become durable; called in rising position."""
@@ -73,6 +81,11 @@ class FanOut:
         for listener in self._listening(recipients):
             listener.show(notification)
 
+    def end(self, endpoint: str, reason: RouterError) -> None:
+        """End every stream to an endpoint."""
+        for listener in list(self._listeners.get(endpoint, ())):
+            listener.end(reason)
+
     def _listening(self, endpoints: Iterable[str]) -> Iterable[_Listener]:
         for endpoint in endpoints:
             yield from self._listeners.get(endpoint, ())
@@ -80,10 +93,15 @@ class FanOut:
     async def listen(self, endpoint: str, cursor: int) -> AsyncGenerator[Sequence[Notification]]:
         """Stream an endpoint's notifications from after the position ``cursor``, for ever."""
         listener = _Listener(cursor)
-        self._listeners.setdefault(endpoint, set()).add(listener)
+        others = self._listeners.setdefault(endpoint, {})
+        if len(others) >= LISTENERS:
+            next(iter(others)).end(RouterUnavailable(f"{endpoint} has opened {LISTENERS} newer streams"))
+        others[listener] = None
         try:
             while True:
                 listener.wake.clear()
+                if listener.over is not None:
+                    raise listener.over
                 durable = await self._next_durable(endpoint, listener)
                 if durable:
                     listener.cursor = durable[-1].position
@@ -95,7 +113,7 @@ class FanOut:
                 if not durable and not listener.behind:
                     await listener.wake.wait()
         finally:
-            self._listeners[endpoint].discard(listener)
+            others.pop(listener, None)
 
     async def _next_durable(self, endpoint: str, listener: _Listener) -> Sequence[Notification]:
         if not listener.behind:

@@ -24,7 +24,9 @@ class Header(Struct, frozen=True):
 class GroupStep(Struct, frozen=True):
     """A group after a handshake: who made it, whom it added, and the state from which to follow the next one.
 
-    ``context`` is what its GroupContext says of the room; None if that makes no sense.
+    ``context`` is what its GroupContext says of the room, ``before`` what it said until now; None if that makes no
+    sense. ``external``: the committer came in, or back, by an external commit (RFC 9420 §12.4.3.2). ``suspects`` are
+    members whose leaves no authority has granted, before the handshake.
     """
 
     group_id: bytes
@@ -34,6 +36,9 @@ class GroupStep(Struct, frozen=True):
     added: tuple[str, ...]
     state: bytes
     context: RoomContext | None = None
+    before: RoomContext | None = None
+    external: bool = False
+    suspects: frozenset[str] = frozenset()
 
 
 class KeyPackageFacts(Struct, frozen=True):

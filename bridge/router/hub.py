@@ -10,58 +10,49 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from bridge.limits import Limiter, Rate, Verdict
+from bridge.limits import Limits as Bounds
 from bridge.router.blobs import BlobStore
+from bridge.router.configuration import DAY, RoomConfiguration
 from bridge.router.contract import (
-    CONTRACT,
     FEATURES,
-    OLDEST_CONTRACT,
     Accepted,
-    BadRequest,
     Envelope,
+    Forked,
     HandshakeBundle,
     Hello,
     HelloAnswer,
-    Kind,
     Notification,
     Refusal,
     RefusalCode,
     RoomView,
-    Router,
+    RouterDenied,
     Standing,
-    Unintelligible,
     WentBack,
+    common_contract,
 )
 from bridge.router.fanout import FanOut
 from bridge.router.grants import EndpointGrant, Grants
 from bridge.router.groups import Groups
-from bridge.router.journal import Journal, RoomState
+from bridge.router.journal import Journal
 from bridge.router.keys import KeyStore
 from bridge.router.local import LocalRouter
 from bridge.router.mls_groups import MlsGroups
-from bridge.router.rooms import RoomRules, refuse
+from bridge.router.rates import Rates
+from bridge.router.rooms import RoomRules
+from bridge.router.sessions import Caller, Sessions
 from bridge.router.sql import SqlJournal
+from bridge.router.submissions import Submissions
 from bridge.storage import StorageError
-from protocol.bounded import Bounded
-from protocol.mls.errors import MlsError
 from protocol.uri import Kind as UriKind
 from protocol.uri import UriError, parse
 
 log = structlog.get_logger(__name__)
-
-GROUPS_REMEMBERED = 10_000
-"""Rooms whose group id is kept in memory; others are looked up in the journal."""
-
-DAY = 24 * 3600 * 1000
-"""Milliseconds."""
-
-LONGEST_SESSION = 64
-"""Characters of a session's name."""
 
 
 class Limits(Struct, frozen=True):
@@ -71,12 +62,6 @@ class Limits(Struct, frozen=True):
     message: int = 1024 * 1024
     handshake: int = 8 * 1024 * 1024
     blob: int = 2 * 1024**3 + 4096
-    blobs: int = 50 * 1024**3
-    """All attachments together."""
-    claims: Rate = Rate(per_minute=3_000, burst=3_000)
-    """KeyPackages that one endpoint claims."""
-    keys: int = 10_000
-    """Endpoints whose claims are remembered."""
 
 
 class Retention(Struct, frozen=True):
@@ -109,32 +94,57 @@ class Hub:
         clock: Callable[[], int] = wall_clock,
         *,
         limits: Limits = Limits(),  # noqa: B008  frozen
+        bounds: Bounds = Bounds(),  # noqa: B008  frozen
         retention: Retention = Retention(),  # noqa: B008  frozen
+        rooms: RoomConfiguration = RoomConfiguration(),  # noqa: B008  frozen
         groups: Groups | None = None,
         journal: Journal | None = None,
     ) -> None:
         self.domain = domain
         self.clock = clock
         self.limits = limits
-        self.grants = Grants(endpoints.values())
-        self.blobs = BlobStore(blobs, limits.blob, limits.blobs)
-        self._names = {name: grant.uri for name, grant in endpoints.items()}
+        self.blobs = BlobStore(blobs, limits.blob, bounds.attachments_octets)
+        self._bounds = bounds
         self._retention = retention
         self._groups: Groups = groups or MlsGroups()
-        self._journal: Journal = journal or SqlJournal(database_url)
-        self._rules = RoomRules(self._groups, self.grants)
-        self._keys = KeyStore(self._journal, self._groups, self.grants)
+        self._journal: Journal = journal or SqlJournal(
+            database_url, held=bounds.held_octets, most_rooms=bounds.rooms_founded
+        )
+        self._names: dict[str, str] = {}
+        self._take(endpoints, rooms)
+        self.sessions = Sessions(self._journal, clock)
         self._fan_out = FanOut(self._journal)
-        self._claims = Limiter(limits.claims, limits.keys)
-        self._group_ids: Bounded[str, bytes] = Bounded(GROUPS_REMEMBERED)
+        self._rates = Rates(bounds)
+        self._submissions = Submissions(self._journal, self._groups, self._fan_out, self._rates, clock, limits.message)
         self._pruning: asyncio.Task[None] | None = None
+
+    def _take(self, endpoints: Mapping[str, EndpointGrant], rooms: RoomConfiguration) -> None:
+        self._names = {name: grant.uri for name, grant in endpoints.items()}
+        self.grants = Grants(endpoints.values())
+        self._rules = RoomRules(self._groups, self.grants, self.domain, rooms)
+        self._keys = KeyStore(self._journal, self._groups, self.grants)
 
     async def start(self) -> None:
         """Open the journal and the blobs. Raises ``StorageError``."""
         await asyncio.to_thread(self.blobs.open)
         await self._journal.start(self._fan_out.deliver)
-        await self._journal.enrol([grant.uri for grant in self.grants])
+        await self._enrol()
         self._pruning = asyncio.create_task(self._prune_regularly())
+
+    async def configure(self, endpoints: Mapping[str, EndpointGrant], rooms: RoomConfiguration) -> None:
+        """Go on with another configuration. Endpoints that it does not name are served no longer."""
+        self._take(endpoints, rooms)
+        await self._enrol()
+
+    async def _enrol(self) -> None:
+        named = [grant.uri for grant in self.grants]
+        await self._journal.enrol(named, self.clock())
+        seen = await self._journal.seen()
+        self.sessions.load({**seen, **self.sessions.seen})
+        gone = sorted(set(seen) - set(named))
+        for endpoint in gone:
+            self._fan_out.end(endpoint, RouterDenied(f"the configuration does not name {endpoint} any more"))
+        await self._journal.dismiss(gone, self.clock())
 
     async def stop(self) -> None:
         """Commit what was accepted and close."""
@@ -143,7 +153,7 @@ class Hub:
             await asyncio.gather(self._pruning, return_exceptions=True)
         await self._journal.stop()
 
-    def connect(self, endpoint: str) -> Router:
+    def connect(self, endpoint: str) -> LocalRouter:
         """Return the router as the endpoint of this name has it, within this process. Raises ``KeyError``."""
         return LocalRouter(self, self._names[endpoint])
 
@@ -151,10 +161,11 @@ class Hub:
 
     async def hello(self, endpoint: str, hello: Hello) -> HelloAnswer:
         """See ``Router.hello``."""
-        contract = _common_contract(hello)
-        if not 0 < len(hello.session) <= LONGEST_SESSION or len(hello.previous) > LONGEST_SESSION:
-            raise BadRequest(f"a session's name has 1 to {LONGEST_SESSION} characters")
-        standing = await self._journal.greet(endpoint, hello.session, hello.previous)
+        contract = common_contract(hello)
+        before = self.sessions.current(endpoint)
+        standing = await self.sessions.greet(endpoint, hello)
+        if self.sessions.current(endpoint) != before:
+            self._fan_out.end(endpoint, Forked(f"another session of {endpoint} has taken the place of this one"))
         level = log.info if standing is Standing.CURRENT else log.warning
         level("hello", endpoint=endpoint, contract=contract, session=standing.value, revision=hello.revision)
         return HelloAnswer(
@@ -162,104 +173,132 @@ class Hub:
             features=tuple(feature for feature in FEATURES if feature in hello.features),
             run=self._journal.runs.current.id,
             standing=standing,
-            acknowledged=await self._acknowledged(endpoint),
-            went_back=self._went_back(hello.known),
+            acknowledged=self._journal.runs.cursor(await self._journal.acknowledged(endpoint)),
+            went_back=self._went_back(endpoint, hello.known),
             request_octets=self.limits.request,
         )
 
-    async def _acknowledged(self, endpoint: str) -> str:
-        return self._journal.runs.cursor(await self._journal.acknowledged(endpoint))
-
-    def _went_back(self, cursor: str) -> bool:
+    def _went_back(self, endpoint: str, cursor: str) -> bool:
         try:
             self._journal.runs.position(cursor)
         except WentBack as error:
-            log.warning("this router went back", reason=str(error))
+            log.warning("this router went back", endpoint=endpoint, reason=str(error))
             return True
         return False
 
     async def publish(
-        self, endpoint: str, key_packages: Sequence[bytes], last_resort: bytes | None, *, replace: bool = False
+        self, caller: Caller, key_packages: Sequence[bytes], last_resort: bytes | None, *, replace: bool = False
     ) -> int:
         """See ``Router.publish``."""
-        return await self._keys.publish(endpoint, key_packages, last_resort, self.clock(), replace=replace)
+        await self.sessions.admit(caller)
+        return await self._keys.publish(caller.endpoint, key_packages, last_resort, self.clock(), replace=replace)
 
-    async def key_material(self, endpoint: str, target: str) -> Sequence[bytes] | Refusal:
+    async def key_material(self, caller: Caller, target: str) -> Sequence[bytes] | Refusal:
         """See ``Router.key_material``."""
-        if self._claims.take(endpoint, self.clock()) is not Verdict.WITHIN:
-            return Refusal(RefusalCode.TOO_MANY, f"{endpoint} claims more KeyPackages than one endpoint may")
-        log.info("key package claimed", endpoint=endpoint, target=target)
+        await self.sessions.admit(caller)
+        if refusal := self._rates.claim(caller.endpoint, target, self.clock()):
+            return refusal
+        log.info("key package claimed", endpoint=caller.endpoint, target=target)
         return await self._keys.claim(target, self.clock())
 
-    async def identifier_query(self, endpoint: str, uri: str) -> tuple[str, ...]:
+    async def identifier_query(self, caller: Caller, uri: str) -> tuple[str, ...]:
         """See ``Router.identifier_query``. Every endpoint may ask."""
-        del endpoint
+        await self.sessions.admit(caller)
         return self.grants.speakers(uri)
 
-    async def update(self, endpoint: str, room: str, bundle: HandshakeBundle) -> Accepted | Refusal:
+    async def update(self, caller: Caller, room: str, bundle: HandshakeBundle) -> Accepted | Refusal:
         """See ``Router.update``."""
+        endpoint = caller.endpoint
+        try:
+            await self.sessions.admit(caller)
+        except Forked as error:
+            return Refusal(RefusalCode.FORKED, str(error))
         size = len(bundle.group_info) + len(bundle.commit) + len(bundle.welcome)
         if size > self.limits.handshake:
             return Refusal(RefusalCode.TOO_LARGE, f"a handshake of {size} octets; {self.limits.handshake} are allowed")
-        if refusal := self._refuse_name(room):
-            return refusal
         now = self.clock()
+        if refusal := self._refuse_name(room) or self._rates.commit(endpoint, now):
+            return refusal
         digest = hashlib.sha256(bundle.commit or bundle.group_info).digest()
-        decide = self._rules.judge(endpoint, bundle, now)
+        away = self.sessions.away(self._rules.configuration.away)
+        decide = self._rules.judge(endpoint, room, bundle, now, away=away)
         answer = await self._journal.change(room, endpoint, digest, now, decide)
         code = answer.code if isinstance(answer, Refusal) else "accepted"
         log.info("room update", room=room, endpoint=endpoint, answer=code)
         return answer
 
-    async def submit(self, endpoint: str, envelopes: Sequence[Envelope]) -> Sequence[Accepted | Refusal]:
+    async def submit(self, caller: Caller, envelopes: Sequence[Envelope]) -> Sequence[Accepted | Refusal]:
         """See ``Router.submit``."""
-        answers: list[Accepted | Refusal | None] = [await self._check(endpoint, envelope) for envelope in envelopes]
-        durable = [
-            index
-            for index, answer in enumerate(answers)
-            if answer is None and envelopes[index].kind is Kind.APPLICATION
-        ]
-        accepted = await self._journal.append([envelopes[index] for index in durable], self.clock())
-        for index, answer in zip(durable, accepted, strict=True):
-            answers[index] = answer
-        return [answer or await self._show(envelopes[index]) for index, answer in enumerate(answers)]
+        try:
+            await self.sessions.admit(caller)
+        except Forked as error:
+            return [Refusal(RefusalCode.FORKED, str(error)) for _ in envelopes]
+        return await self._submissions.submit(caller.endpoint, envelopes)
 
-    def notify(self, endpoint: str, cursor: str) -> AsyncGenerator[Sequence[Notification]]:
+    async def notify(self, caller: Caller, cursor: str) -> AsyncGenerator[Sequence[Notification]]:
         """See ``Router.notify``; the caller closes the generator when it has heard enough."""
-        return self._fan_out.listen(endpoint, self._journal.runs.position(cursor))
+        position = await self.position(caller, cursor)
+        async with aclosing(self._fan_out.listen(caller.endpoint, position)) as batches:
+            async for batch in batches:
+                yield batch
 
-    async def acknowledge(self, endpoint: str, cursor: str) -> None:
+    async def position(self, caller: Caller, cursor: str) -> int:
+        """Return where a stream from a cursor begins. Raises what ``Router.notify`` does."""
+        await self.sessions.admit(caller)
+        position = self._journal.runs.position(cursor)
+        if 0 < position < await self._journal.lost(caller.endpoint):
+            raise WentBack(f"what came after the cursor {cursor} was not fetched in time and is gone")
+        return position
+
+    async def acknowledge(self, caller: Caller, cursor: str) -> None:
         """See ``Router.acknowledge``."""
-        await self._journal.acknowledge(endpoint, self._journal.runs.position(cursor))
+        await self.sessions.admit(caller)
+        await self._journal.acknowledge(caller.endpoint, self._journal.runs.position(cursor))
 
-    async def group_info(self, endpoint: str, room: str) -> bytes | Refusal:
+    async def group_info(self, caller: Caller, room: str) -> bytes | Refusal:
         """See ``Router.group_info``: members may have it, to come back after they have lost their state."""
+        await self.sessions.admit(caller)
         state = await self._journal.room(room)
         if state is None:
             return Refusal(RefusalCode.NO_SUCH_ROOM, f"there is no room {room}")
-        if not state.holds(endpoint):
-            return Refusal(RefusalCode.NOT_ALLOWED, f"{endpoint} is not in {room}")
+        if not state.holds(caller.endpoint):
+            return Refusal(RefusalCode.NOT_ALLOWED, f"{caller.endpoint} is not in {room}", founding=state.founding)
         return await self._journal.group_info(room) or b""
 
-    async def rooms_of(self, endpoint: str) -> Sequence[RoomView]:
+    async def rooms_of(self, caller: Caller) -> Sequence[RoomView]:
         """See ``Router.rooms``."""
-        return await self._journal.rooms(endpoint)
+        await self.sessions.admit(caller)
+        return [self._seen(view) for view in await self._journal.rooms(caller.endpoint)]
 
-    async def put_blob(self, endpoint: str, blob: AsyncIterator[bytes]) -> str:
+    def _seen(self, view: RoomView) -> RoomView:
+        seen = {member.endpoint: self.sessions.seen.get(member.endpoint, 0) for member in view.members}
+        return structs.replace(view, seen=seen)
+
+    async def put_blob(self, caller: Caller, blob: AsyncIterator[bytes]) -> str:
         """See ``Router.put_blob``."""
-        name = await self.blobs.put(blob)
-        log.info("attachment stored", endpoint=endpoint, blob=name)
+        await self.sessions.admit(caller)
+        room = self._bounds.attachments_octets_each - await self._journal.blob_octets(caller.endpoint)
+        name, size = await self.blobs.put(blob, room)
+        await self._journal.note_blob(caller.endpoint, name, size, self.clock())
+        log.info("attachment stored", endpoint=caller.endpoint, blob=name)
         return name
+
+    async def get_blob(self, caller: Caller, name: str) -> AsyncGenerator[bytes]:
+        """See ``Router.get_blob``."""
+        await self.sessions.admit(caller)
+        async with aclosing(self.blobs.get(name)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     # For the operator
 
     async def rooms(self) -> Sequence[RoomView]:
         """List all rooms."""
-        return await self._journal.rooms()
+        return [self._seen(view) for view in await self._journal.rooms()]
 
     async def room(self, room: str) -> RoomView | None:
         """Return one room."""
-        return next((view for view in await self._journal.rooms() if view.room == room), None)
+        return next((view for view in await self.rooms() if view.room == room), None)
 
     async def message(self, room: str, sequence: int) -> Notification | None:
         """Return the router's own record of one message: all that it knows of it."""
@@ -267,8 +306,14 @@ class Hub:
 
     async def prune(self) -> int:
         """Forget what is no longer needed; return how many things that were."""
+        for endpoint, at in self.sessions.heard():
+            await self._journal.use(endpoint, at)
         return await self.blobs.prune(self._retention.blobs) + await self._journal.prune(
-            self.clock(), bodies_after=self._retention.messages, receipts_after=self._retention.receipts
+            self.clock(),
+            bodies_after=self._retention.messages,
+            receipts_after=self._retention.receipts,
+            unfetched_after=self._bounds.unfetched_days * DAY,
+            blobs_after=self._retention.blobs,
         )
 
     # Checks
@@ -282,58 +327,6 @@ class Hub:
             return Refusal(RefusalCode.NO_SUCH_ROOM, f"{room} is no room of {self.domain}")
         return None
 
-    async def _check(self, endpoint: str, envelope: Envelope) -> Refusal | None:
-        if envelope.sender != endpoint:
-            return Refusal(RefusalCode.NOT_ALLOWED, f"{endpoint} may not send as {envelope.sender}")
-        if envelope.kind not in (Kind.APPLICATION, Kind.PASSING):
-            return Refusal(RefusalCode.MALFORMED, f"a {envelope.kind} is not submitted by itself")
-        if len(envelope.body) > self.limits.message:
-            text = f"a message of {len(envelope.body)} octets; {self.limits.message} are allowed"
-            return Refusal(RefusalCode.TOO_LARGE, text)
-        if envelope.kind is Kind.PASSING:
-            return None
-        try:
-            header = self._groups.application(envelope.body)
-        except MlsError as error:
-            return refuse(error, None)
-        if header.epoch != envelope.epoch:
-            text = f"the envelope says epoch {envelope.epoch}, its body {header.epoch}"
-            return Refusal(RefusalCode.MALFORMED, text)
-        known = await self._group_id(envelope.room)
-        if known is not None and header.group_id != known:
-            return Refusal(RefusalCode.MALFORMED, f"a message of another group than {envelope.room}'s")
-        return None
-
-    async def _group_id(self, room: str) -> bytes | None:
-        """Return the group of a room, which never changes; None if there is no such room."""
-        if room not in self._group_ids:
-            state = await self._journal.room(room)
-            if state is None:
-                return None
-            self._group_ids[room] = state.group_id
-        return self._group_ids[room]
-
-    async def _show(self, envelope: Envelope) -> Accepted | Refusal:
-        """Pass a passing sign to who listens now."""
-        state = await self._journal.room(envelope.room)
-        if refusal := _refuse_passing(state, envelope):
-            return refusal
-        now = self.clock()
-        notification = Notification(
-            position=0,
-            room=envelope.room,
-            sequence=0,
-            kind=Kind.PASSING,
-            epoch=envelope.epoch,
-            sender=envelope.sender,
-            body=envelope.body,
-            at=now,
-        )
-        members = () if state is None else state.members
-        others = [member.endpoint for member in members if member.endpoint != envelope.sender]
-        self._fan_out.show(notification, others)
-        return Accepted(sequence=0, at=now)
-
     async def _prune_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._retention.every / 1000)
@@ -342,25 +335,3 @@ class Hub:
                     log.info("pruned", things=count)
             except (StorageError, OSError) as error:  # a full or failing disk must not end the pruning
                 log.warning("pruning failed", cause=str(error))
-
-
-def _common_contract(hello: Hello) -> int:
-    """Return the newest contract that both understand. Raises ``Unintelligible``."""
-    contract = min(hello.newest, CONTRACT)
-    if contract < max(hello.oldest, OLDEST_CONTRACT):
-        older = "endpoint" if hello.newest < OLDEST_CONTRACT else "router"
-        raise Unintelligible(
-            f"the endpoint speaks contracts {hello.oldest} to {hello.newest}, this router {OLDEST_CONTRACT} to "
-            f"{CONTRACT}: upgrade the {older}"
-        )
-    return contract
-
-
-def _refuse_passing(state: RoomState | None, envelope: Envelope) -> Refusal | None:
-    if state is None:
-        return Refusal(RefusalCode.NO_SUCH_ROOM, f"there is no room {envelope.room}")
-    if not state.holds(envelope.sender):
-        return Refusal(RefusalCode.NOT_ALLOWED, f"{envelope.sender} is not in {envelope.room}")
-    if envelope.epoch != state.epoch:
-        return Refusal(RefusalCode.EPOCH_TOO_OLD, f"the room is in epoch {state.epoch}", state.epoch)
-    return None

@@ -7,7 +7,7 @@ order it tells is the order it kept. Engines are interchangeable: one that passe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ class RoomState(Struct, frozen=True):
     epoch: int
     members: tuple[Member, ...]
     group: bytes
+    founding: int = 0
 
     def holds(self, endpoint: str) -> bool:
         """Say whether ``endpoint`` has a leaf here."""
@@ -96,21 +97,52 @@ class Journal(Protocol):
     async def stop(self) -> None:
         """Finish what is under way and close."""
 
-    async def enrol(self, endpoints: Sequence[str]) -> None:
-        """Make these endpoints known; those that are stay as they are."""
+    async def enrol(self, endpoints: Sequence[str], now: int = 0) -> None:
+        """Make these endpoints known; those that are stay as they are, but for being ``dismiss``-ed.
 
-    async def greet(self, endpoint: str, session: str, previous: str) -> Standing:
-        """Judge an endpoint's session by the ones that it had; it is the current one then, unless it is ``OLDER``."""
+        Who was never heard of counts from ``now`` on.
+        """
 
-    async def append(self, envelopes: Sequence[Envelope], now: int) -> Sequence[Accepted | Refusal]:
+    async def greet(self, endpoint: str, session: str, previous: str, now: int) -> Standing:
+        """Judge an endpoint's session by the ones that it had; it is the current one then, unless it is ``OLDER``.
+
+        A session that never asked for anything (``use``) does not count: the one before it is as good.
+        """
+
+    async def append(
+        self, envelopes: Sequence[Envelope], now: int, groups: Sequence[bytes] = ()
+    ) -> Sequence[Accepted | Refusal]:
         """Give each envelope its place, in the given order, or say why not.
 
-        The sender must have a leaf in the room and the epoch must be the room's. A body that the room has accepted
-        before is answered as it was then, whatever the epoch now.
+        The sender must have a leaf in the room and the epoch must be the room's; so must the group, where ``groups``
+        says to which each envelope belongs. A body that the room has accepted before is answered as it was then,
+        whatever the epoch now. When a recipient's inbox is full, what the sender wants to put into the room behind it
+        is refused as well, so that order is kept.
         """
 
     async def change(self, room: str, sender: str, digest: bytes, now: int, decide: Decide) -> Accepted | Refusal:
         """Create a room or move it on, as ``decide`` says; ``digest`` identifies the request, should it be repeated."""
+
+    async def dismiss(self, endpoints: Sequence[str], now: int) -> None:
+        """Serve these endpoints no longer: what waits for them is gone, and whoever shares a room with them hears it.
+
+        Those that are dismissed already stay so; being enrolled again ends it.
+        """
+
+    async def lost(self, endpoint: str) -> int:
+        """Return the highest position that was taken from the endpoint's inbox before it had it (0: none was)."""
+
+    async def seen(self) -> Mapping[str, int]:
+        """Return when each endpoint was last heard of, in milliseconds (0: never)."""
+
+    async def use(self, endpoint: str, now: int) -> None:
+        """Note that the endpoint's current session has asked for something, and that it was heard of."""
+
+    async def blob_octets(self, endpoint: str) -> int:
+        """Return how many octets of attachments the endpoint has stored that are not forgotten yet."""
+
+    async def note_blob(self, endpoint: str, name: str, size: int, now: int) -> None:
+        """Note that the endpoint has stored an attachment."""
 
     async def fetch(self, endpoint: str, after: int, limit: int) -> Sequence[Notification]:
         """Return up to ``limit`` of what is in the endpoint's inbox after a position, in order, a few MiB at most."""
@@ -151,10 +183,13 @@ class Journal(Protocol):
     async def claim(self, endpoint: str, now: int) -> bytes | None:
         """Hand out the oldest unexpired KeyPackage for the first and only time, or else the last resort."""
 
-    async def prune(self, now: int, *, bodies_after: int, receipts_after: int) -> int:
+    async def prune(
+        self, now: int, *, bodies_after: int, receipts_after: int, unfetched_after: int, blobs_after: int
+    ) -> int:
         """Forget what is no longer needed, without ever holding messages up for long; return how many things it was.
 
         Bodies go when every recipient has acknowledged them and they are older than ``bodies_after`` milliseconds; what
         is left, which answers a repeated submit, when it is older than ``receipts_after``, at the next pruning;
-        KeyPackages a while after they expired.
+        KeyPackages a while after they expired. What a recipient has not acknowledged ``unfetched_after`` milliseconds
+        after it was accepted is taken from its inbox (``lost``). The notes on attachments go after ``blobs_after``.
         """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
+from msgspec import structs
+
 from bridge.room_context import room_context
 from bridge.router.contract import Member
+from bridge.router.external_key import check_external_key
 from bridge.router.groups import GroupStep, Header, KeyPackageFacts
 from protocol.mls import Authority, ContentType, PublicChange, PublicGroup, SenderType, WireFormat, peek
 from protocol.mls import Member as MlsMember
@@ -37,12 +40,14 @@ class MlsGroups:
         """Open a new group's GroupInfo, its tree and signatures included."""
         group = PublicGroup.create(group_info, now=now, authority=self._authority)
         members = group.members()
+        check_external_key(group_info)
         return _step(group, members[0].uri if members else "", ())
 
     def follow(self, state: bytes, commit: bytes, group_info: bytes, now: int) -> GroupStep:
         """Follow a commit; its author must stay who it is, and the GroupInfo must be of the epoch it makes."""
         group = PublicGroup.from_bytes(state, authority=self._authority)
         before, bare = group.members(), {one.leaf for one in group.suspects if one.bare}
+        described, suspects = room_context(group.context), frozenset(suspect.uri for suspect in group.suspects)
         change = group.process(commit, now=now)
         if change.reinit is not None:
             raise PolicyError("rooms do not end by re-initialisation")
@@ -51,7 +56,9 @@ class MlsGroups:
         # Lifetimes are judged when a leaf is added: a member that has been here for long is still a member.
         if PublicGroup.create(group_info, now=None).to_bytes() != group.to_bytes():
             raise PolicyError("the GroupInfo is not of the epoch that the commit makes")
-        return _step(group, committer, tuple(added.member.uri for added in change.added))
+        check_external_key(group_info)
+        step = _step(group, committer, tuple(added.member.uri for added in change.added))
+        return structs.replace(step, before=described, external=change.joined is not None, suspects=suspects)
 
     def key_package(self, message: bytes, now: int) -> KeyPackageFacts:
         """Check a KeyPackage's signatures and lifetime."""

@@ -26,10 +26,12 @@ from bridge.router.contract import (
     WentBack,
 )
 from bridge.router.hub import Hub
+from bridge.router.sessions import Caller
 from bridge.router.wire import (
     HEARTBEAT,
     NO_SUCH_BLOB,
     PREFIX,
+    SESSION_HEADER,
     AcknowledgeRequest,
     Failure,
     Material,
@@ -44,7 +46,7 @@ from bridge.storage import StorageError
 
 log = structlog.get_logger(__name__)
 
-_ENDPOINT = web.RequestKey("endpoint", str)
+_CALLER = web.RequestKey("caller", Caller)
 _STATUS: dict[type[RouterError], int] = {
     BadRequest: 400,
     RouterDenied: 401,
@@ -111,64 +113,66 @@ class RouterServer:
         if grant is None:
             log.warning("unknown token", peer=request.remote, path=request.path)
             raise RouterDenied("this token opens nothing here")
-        request[_ENDPOINT] = grant.uri
+        request[_CALLER] = Caller(grant.uri, request.headers.get(SESSION_HEADER, ""))
         return await handler(request)
 
     async def _hello(self, request: web.Request) -> web.Response:
-        return _answer(await self._hub.hello(request[_ENDPOINT], decode(await request.read(), Hello)))
+        return _answer(await self._hub.hello(request[_CALLER].endpoint, decode(await request.read(), Hello)))
 
     async def _publish(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), PublishRequest)
-        count = await self._hub.publish(
-            request[_ENDPOINT], asked.key_packages, asked.last_resort, replace=asked.replace
-        )
+        count = await self._hub.publish(request[_CALLER], asked.key_packages, asked.last_resort, replace=asked.replace)
         return _answer(count)
 
     async def _key_material(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), TargetRequest)
-        answer = await self._hub.key_material(request[_ENDPOINT], asked.target)
+        answer = await self._hub.key_material(request[_CALLER], asked.target)
         return _answer(answer if isinstance(answer, Refusal) else Material(tuple(answer)))
 
     async def _identifier_query(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), TargetRequest)
-        return _answer(await self._hub.identifier_query(request[_ENDPOINT], asked.target))
+        return _answer(await self._hub.identifier_query(request[_CALLER], asked.target))
 
     async def _update(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), UpdateRequest)
-        return _answer(await self._hub.update(request[_ENDPOINT], asked.room, asked.bundle))
+        return _answer(await self._hub.update(request[_CALLER], asked.room, asked.bundle))
 
     async def _submit(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), SubmitRequest)
-        return _answer(await self._hub.submit(request[_ENDPOINT], asked.envelopes))
+        return _answer(await self._hub.submit(request[_CALLER], asked.envelopes))
 
     async def _acknowledge(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), AcknowledgeRequest)
-        await self._hub.acknowledge(request[_ENDPOINT], asked.cursor)
+        await self._hub.acknowledge(request[_CALLER], asked.cursor)
         return _answer(None)
 
     async def _group_info(self, request: web.Request) -> web.Response:
         asked = decode(await request.read(), TargetRequest)
-        answer = await self._hub.group_info(request[_ENDPOINT], asked.target)
+        answer = await self._hub.group_info(request[_CALLER], asked.target)
         return _answer(answer if isinstance(answer, Refusal) else Material((answer,)))
 
     async def _rooms(self, request: web.Request) -> web.Response:
-        return _answer(await self._hub.rooms_of(request[_ENDPOINT]))
+        return _answer(await self._hub.rooms_of(request[_CALLER]))
 
     async def _notify(self, request: web.Request) -> web.StreamResponse:
         cursor = request.query.get("cursor", "")
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
-        async with aclosing(self._hub.notify(request[_ENDPOINT], cursor)) as notifications:
+        await self._hub.position(request[_CALLER], cursor)  # while the answer can still be an error
+        async with aclosing(self._hub.notify(request[_CALLER], cursor)) as notifications:
             await response.prepare(request)
-            async for payload in _with_heartbeats(notifications, self._heartbeat, self._stopping):
-                await response.write(payload)
+            try:
+                async for payload in _with_heartbeats(notifications, self._heartbeat, self._stopping):
+                    await response.write(payload)
+            except RouterError as error:  # the next request for a stream is told the reason
+                log.info("stream ended", endpoint=request[_CALLER].endpoint, code=error.code, reason=str(error))
         return response
 
     async def _put_blob(self, request: web.Request) -> web.Response:
-        return _answer(await self._hub.put_blob(request[_ENDPOINT], request.content.iter_any()))
+        return _answer(await self._hub.put_blob(request[_CALLER], request.content.iter_any()))
 
     async def _get_blob(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        async with aclosing(self._hub.blobs.get(name)) as pieces:
+        async with aclosing(self._hub.get_blob(request[_CALLER], name)) as pieces:
             try:
                 first = await anext(pieces, b"")
             except KeyError:

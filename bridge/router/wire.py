@@ -13,11 +13,22 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from bridge.router.contract import BadRequest, Envelope, HandshakeBundle, Notification, RouterUnavailable
+from bridge.router.contract import (
+    BadRequest,
+    Envelope,
+    HandshakeBundle,
+    Kind,
+    Notification,
+    RouterUnavailable,
+    Unintelligible,
+)
 
 T = TypeVar("T")
 
 PREFIX = "/v1"
+SESSION_HEADER = "Rialto-Session"
+"""Names, in every request but ``hello``, the session that ``hello`` began."""
+
 HEARTBEAT = 10.0
 """Seconds after which a silent stream carries an empty frame."""
 
@@ -72,6 +83,14 @@ class Failure(Struct, frozen=True):
     text: str
 
 
+class _Kind(Struct):
+    kind: str
+
+
+KINDS = frozenset(Kind)
+"""The kinds of notifications that this contract has a word for."""
+
+
 class Material(Struct, frozen=True, tag="material"):
     """KeyPackages or a GroupInfo, where the other answer would be a ``Refusal``."""
 
@@ -93,7 +112,11 @@ def frame(batch: Sequence[Notification] | None) -> bytes:
 
 
 async def batches(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[Notification]]:
-    """Decode a stream of frames, cut anywhere; raise ``RouterUnavailable`` for what is none."""
+    """Decode a stream of frames, cut anywhere.
+
+    Raises ``RouterUnavailable`` for what is none, and ``Unintelligible`` in front of a notification of a kind that this
+    contract has no word for.
+    """
     buffer = bytearray()
     async for chunk in chunks:
         buffer += chunk
@@ -106,11 +129,34 @@ async def batches(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[Notificat
             payload = bytes(buffer[4 : 4 + length])
             del buffer[: 4 + length]
             if payload:
-                yield _decode_batch(payload)
+                batch, beyond = _decode_batch(payload)
+                if batch:
+                    yield batch
+                if beyond is not None:
+                    raise beyond
 
 
-def _decode_batch(payload: bytes) -> list[Notification]:
+def _decode_batch(payload: bytes) -> tuple[list[Notification], Unintelligible | None]:
+    """Decode a batch as far as this contract goes, and say what of it lies beyond."""
     try:
-        return decode(payload, list[Notification])
+        return decode(payload, list[Notification]), None
     except BadRequest as error:
-        raise RouterUnavailable(f"the stream is not the router's: {error}") from error
+        known = _known_part(payload)
+        if known is None:
+            raise RouterUnavailable(f"the stream is not the router's: {error}") from error
+        return known
+
+
+def _known_part(payload: bytes) -> tuple[list[Notification], Unintelligible] | None:
+    """Return what comes before the first notification of an unknown kind; None if that is not what is wrong."""
+    known: list[Notification] = []
+    try:
+        for raw in msgspec.msgpack.decode(payload, type=list[msgspec.Raw]):
+            kind = msgspec.msgpack.decode(raw, type=_Kind)
+            if kind.kind not in KINDS:
+                reason = f"a notification of the kind {kind.kind[:40]!r}: this endpoint is older than its router"
+                return known, Unintelligible(reason)
+            known.append(msgspec.msgpack.decode(raw, type=Notification))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return None

@@ -19,14 +19,18 @@ from pathlib import Path
 
 import structlog
 
+from bridge.limits import Limits as Bounds
 from bridge.router.client import HttpRouter
+from bridge.router.configuration import RoomConfiguration
 from bridge.router.contract import Accepted, Envelope, Router
 from bridge.router.grants import EndpointGrant, hash_token
 from bridge.router.groups import Header
 from bridge.router.hub import Hub
+from bridge.router.local import LocalRouter
 from bridge.router.server import RouterServer
 from protocol.mls.codec import u8, u16, u64, vec
 from protocol.mls.messages import peek
+from tests.unit.router.conftest import hello
 from tests.unit.router.doubles import DOMAIN, PlainGroups, commit, creation, endpoint, namespace, room_uri
 
 CALL = 50
@@ -76,7 +80,7 @@ async def submit_all(router: Router, count: int, tasks: int) -> float:
 
 async def hub_rate(folder: Path, count: int, tasks: int) -> float:
     hub = await open_hub(folder)
-    rate = await submit_all(hub.connect("xmpp"), count, tasks)
+    rate = await submit_all(await connected(hub, "xmpp"), count, tasks)
     await hub.stop()
     return rate
 
@@ -87,6 +91,7 @@ async def http_rate(folder: Path, count: int) -> tuple[float, list[float]]:
     server = RouterServer(hub)
     port = await server.start("127.0.0.1", 0)
     router = HttpRouter(f"http://127.0.0.1:{port}", "token", endpoint("xmpp"))
+    await router.hello(hello("session of xmpp"))
     rate = await submit_all(router, count, TASKS)
     times = await submit_alone(router, 300)
     await router.close()
@@ -95,16 +100,33 @@ async def http_rate(folder: Path, count: int) -> tuple[float, list[float]]:
     return rate, times
 
 
+async def connected(hub: Hub, name: str) -> LocalRouter:
+    router = hub.connect(name)
+    await router.hello(hello(f"session of {name}"))
+    return router
+
+
 async def open_hub(folder: Path) -> Hub:
     grants = {
         name: EndpointGrant(endpoint(name), (namespace(name),), hash_token("token" if name == "xmpp" else name))
         for name in ("xmpp", "matrix")
     }
-    hub = Hub(f"sqlite:///{folder / 'router.db'}", folder / "blobs", grants, DOMAIN, groups=Groups())
+    both = frozenset(grant.uri for grant in grants.values())
+    rooms = RoomConfiguration({room_uri(f"r{n}"): both for n in range(ROOMS)})
+    bounds = Bounds(endpoint_per_minute=0, commits_per_minute=0)
+    hub = Hub(
+        f"sqlite:///{folder / 'router.db'}",
+        folder / "blobs",
+        grants,
+        DOMAIN,
+        rooms=rooms,
+        bounds=bounds,
+        groups=Groups(),
+    )
     await hub.start()
-    router = hub.connect("xmpp")
+    router = await connected(hub, "xmpp")
     for n in range(ROOMS):
-        await router.update(room_uri(f"r{n}"), creation("xmpp", group=f"g{n}"))
+        await router.update(room_uri(f"r{n}"), creation("xmpp", group=f"g{n}", room=f"r{n}"))
         await router.update(room_uri(f"r{n}"), commit("xmpp", 0, add=["matrix"], group=f"g{n}"))
     return hub
 
@@ -121,7 +143,7 @@ async def submit_alone(router: Router, count: int) -> list[float]:
 
 async def lone_latency(folder: Path, count: int) -> list[float]:
     hub = await open_hub(folder)
-    times = await submit_alone(hub.connect("xmpp"), count)
+    times = await submit_alone(await connected(hub, "xmpp"), count)
     await hub.stop()
     return times
 
@@ -129,13 +151,13 @@ async def lone_latency(folder: Path, count: int) -> list[float]:
 async def listening_rate(folder: Path, count: int) -> float:
     """Messages a second from submit to a listener in the same process."""
     hub = await open_hub(folder)
-    router, heard = hub.connect("xmpp"), 0
+    router, matrix, heard = await connected(hub, "xmpp"), await connected(hub, "matrix"), 0
     todo = calls(count)
     start = time.perf_counter()
 
     async def listen() -> None:
         nonlocal heard
-        async for batch in hub.connect("matrix").notify(""):
+        async for batch in matrix.notify(""):
             heard += len(batch)
             if heard >= count + ROOMS:
                 return

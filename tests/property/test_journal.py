@@ -51,7 +51,7 @@ class JournalStory(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp())
         self.rooms: dict[str, RoomModel] = {}
-        self.inboxes: dict[str, list[bytes]] = {endpoint: [] for endpoint in ENDPOINTS}
+        self.inboxes: dict[str, list[tuple[str, bytes]]] = {endpoint: [] for endpoint in ENDPOINTS}
         self.cursors = dict.fromkeys(ENDPOINTS, 0)
         self.told: list[Fanned] = []
         self.now = 100_000
@@ -87,8 +87,10 @@ class JournalStory(RuleBasedStateMachine):
         after = RoomChange(b"group", epoch, leaves, b"state", b"info", posts)
         answer = self.run(self.journal.change(room, sender, body, self.now, lambda _: after))
         assert isinstance(answer, Accepted) and not answer.repeated
+        for endpoint in before - members:  # what was said there is none of theirs any more
+            self.inboxes[endpoint] = [kept for kept in self.inboxes[endpoint] if kept[0] != room]
         for endpoint in before:
-            self.inboxes[endpoint].append(body)
+            self.inboxes[endpoint].append(("", body))
 
     @precondition(lambda self: len(self.rooms) < len(ROOMS))
     @rule(room=ROOM, members=st.frozensets(ENDPOINT, min_size=1))
@@ -136,13 +138,13 @@ class JournalStory(RuleBasedStateMachine):
         model.at = max(model.at, self.now)
         model.accepted[envelope.body] = Accepted(model.sequence, model.at)
         for endpoint in model.members - {envelope.sender}:
-            self.inboxes[endpoint].append(envelope.body)
+            self.inboxes[endpoint].append((envelope.room, envelope.body))
         return model.accepted[envelope.body]
 
     @rule(endpoint=ENDPOINT, limit=st.integers(1, 5), acknowledges=st.booleans())
     def read(self, endpoint: str, limit: int, acknowledges: bool) -> None:
         notes = self.run(self.journal.fetch(endpoint, self.cursors[endpoint], limit))
-        assert [note.body for note in notes] == self.inboxes[endpoint][:limit]
+        assert [note.body for note in notes] == [body for _, body in self.inboxes[endpoint][:limit]]
         if notes and acknowledges:
             self.cursors[endpoint] = notes[-1].position
             del self.inboxes[endpoint][: len(notes)]
@@ -154,7 +156,9 @@ class JournalStory(RuleBasedStateMachine):
 
     @rule()
     def prune(self) -> None:
-        self.run(self.journal.prune(self.now, bodies_after=-DAY, receipts_after=DAY))
+        self.run(
+            self.journal.prune(self.now, bodies_after=-DAY, receipts_after=DAY, unfetched_after=10**15, blobs_after=DAY)
+        )
 
     @rule()
     def restart(self) -> None:

@@ -12,8 +12,6 @@ from adapters.matrix.people import People
 from adapters.matrix.signs import Signs
 from bridge.directory import Directory
 from bridge.endpoint.offers.early import EarlyAliases, InFlight
-from bridge.router.hub import GROUPS_REMEMBERED, Hub
-from protocol.bounded import Bounded
 from protocol.uri import Address
 
 MANY = 10_500
@@ -72,15 +70,6 @@ async def test_second_names_and_sends_under_way() -> None:
     assert len(aliases._settled) <= 2048
     assert not in_flight._sends
     assert not in_flight._offering
-
-
-async def test_groups_of_rooms_at_the_router() -> None:
-    hub = Hub.__new__(Hub)
-    hub._journal = Nobody()  # type: ignore[assignment]
-    hub._group_ids = Bounded(GROUPS_REMEMBERED)
-    for number in range(MANY):
-        assert await hub._group_id(f"room {number}") == f"room {number}".encode()
-    assert len(hub._group_ids) == GROUPS_REMEMBERED
 
 
 async def test_ghosts_people_and_signs_of_matrix() -> None:

@@ -7,7 +7,7 @@ it. What it means for the network is decided at its delivery.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,18 @@ from bridge.endpoint.metrics import Metrics
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.to_router.outbox import Batch, Outbox
-from bridge.router.contract import Kind, Notification, Router, RouterUnavailable
+from bridge.router.contract import (
+    Forked,
+    HelloAnswer,
+    Kind,
+    NoHello,
+    Notification,
+    Router,
+    RouterUnavailable,
+    Standing,
+    Unintelligible,
+    WentBack,
+)
 from protocol import content, mls, status
 from protocol.content import Content, NullPart, SinglePart
 from protocol.errors import ProtocolError
@@ -33,6 +44,7 @@ CURSOR = "router-cursor"
 
 _AHEAD = 4  # batches that may be decrypted before the first of them is durable
 _RETRY_S = (0.1, 5.0)
+_UNINTELLIGIBLE_S = 60.0
 
 _left = msgspec.json.Decoder(list[str])
 
@@ -58,6 +70,7 @@ class Hearing:
         rooms: Rooms,
         outbox: Outbox,
         *,
+        greet: Callable[[], Awaitable[HelloAnswer]],
         nudge: Callable[[Room], None],
         metrics: Metrics,
         clock: Callable[[], int],
@@ -71,6 +84,7 @@ class Hearing:
         self._router = router
         self._rooms = rooms
         self._outbox = outbox
+        self._greet = greet
         self._nudge = nudge
         self._metrics = metrics
         self._clock = clock
@@ -81,6 +95,8 @@ class Hearing:
         self._progress = asyncio.Event()
         self._shown: set[asyncio.Task[None]] = set()
         self.connected = False
+        self.stopped = ""
+        """Why nothing more is taken from the router, although it can be reached."""
         self.doubtful = 0
         """The position up to which what is heard may have been delivered before, by a ledger that is lost."""
         self.heard = 0
@@ -94,15 +110,33 @@ class Hearing:
         while True:
             try:
                 async for notifications in self._router.notify(cursor):
-                    self.connected = True
+                    self.connected, self.stopped = True, ""
                     pause = _RETRY_S[0]
                     await self._ahead.acquire()
                     cursor = self._take(notifications, cursor)
+            except NoHello:  # it was started again
+                await self._begin_again()
+                continue
+            except WentBack as error:
+                log.error("the router went back", cursor=cursor, error=str(error))  # noqa: TRY400
+                self._metrics.count("router_went_back")
+                cursor = (await self._begin_again()).acknowledged
+                continue
+            except Unintelligible as error:  # never passed: it is heard once this endpoint is as new as its router
+                log.error("the router says what we cannot understand", cursor=cursor, error=str(error))  # noqa: TRY400
+                self.stopped, pause = str(error), _UNINTELLIGIBLE_S
             except RouterUnavailable as error:
                 log.warning("router cannot be reached", error=str(error))
             self.connected = False
             await asyncio.sleep(pause)
             pause = min(2 * pause, _RETRY_S[1])
+
+    async def _begin_again(self) -> HelloAnswer:
+        """Say hello in the middle of our life. Raises ``Forked`` if another copy of us was used since we last did."""
+        answer = await self._greet()
+        if answer.standing is not Standing.CURRENT:
+            raise Forked("another copy of this endpoint was used meanwhile: a new session begins with new keys")
+        return answer
 
     async def acknowledge(self) -> None:
         """Tell the router what is durable here, for as long as the endpoint runs."""
@@ -115,8 +149,8 @@ class Hearing:
                     durable = self._durable
                     await self._router.acknowledge(durable)
                     told = durable
-                except RouterUnavailable:
-                    log.debug("not acknowledged: no router", cursor=self._durable)
+                except (RouterUnavailable, WentBack) as error:  # the stream will find out more
+                    log.debug("not acknowledged", cursor=self._durable, error=str(error))
 
     def _take(self, notifications: Sequence[Notification], cursor: str) -> str:
         """Decrypt a batch and queue its transaction, without an await between the two."""

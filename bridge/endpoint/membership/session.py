@@ -22,10 +22,12 @@ from bridge.router.contract import (
     CONTRACT,
     FEATURES,
     OLDEST_CONTRACT,
+    Forked,
     Hello,
     HelloAnswer,
     Router,
     RouterUnavailable,
+    Standing,
     position_of,
 )
 
@@ -62,8 +64,10 @@ class Trust:
     async def settle(self) -> int:
         """Judge, and let the rooms open; return the position up to which what is heard may have been heard before."""
         cursor = position_of((await self._ledger.get(ENDPOINT, CURSOR) or b"").decode())
-        acknowledged = position_of((await self._hello()).acknowledged)
-        older = self._told or acknowledged > cursor
+        answer = await self.greet()
+        acknowledged = position_of(answer.acknowledged)
+        forked = answer.standing is Standing.FORKED and not answer.went_back  # a router that went back knows less
+        older = self._told or forked or acknowledged > cursor
         if older:
             log.warning(
                 "the ledger is an older copy: what it would deliver may have been delivered",
@@ -77,11 +81,15 @@ class Trust:
         self._rooms.trust()
         return acknowledged if older else 0
 
-    async def _hello(self) -> HelloAnswer:
-        """Begin a session with the router, and write it down once the router knows it."""
+    async def greet(self) -> HelloAnswer:
+        """Begin a session with the router, and write it down once the router knows it.
+
+        Raises ``Forked`` if another copy of this endpoint has taken its place.
+        """
         previous = (await self._ledger.get(ENDPOINT, _SESSION) or b"").decode()
         session = self._random(8).hex()
-        hello = Hello(OLDEST_CONTRACT, CONTRACT, FEATURES, session, previous, revision=0)
+        known = (await self._ledger.get(ENDPOINT, CURSOR) or b"").decode()
+        hello = Hello(OLDEST_CONTRACT, CONTRACT, FEATURES, session, previous, revision=0, known=known)
         pause = _RETRY_S[0]
         while True:
             try:
@@ -91,6 +99,8 @@ class Trust:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _RETRY_S[1])
             else:
+                if answer.standing is Standing.OLDER:
+                    raise Forked("another session of this endpoint has taken the place of this one")
                 await self._ledger.commit(Change(records=[(ENDPOINT, _SESSION, session.encode())]))
                 return answer
 

@@ -12,7 +12,7 @@ import structlog
 from adapters.contract import Conversation, Direct
 from bridge.endpoint.errors import LedgerError
 from bridge.endpoint.ledger.contract import Record, RoomPhase, RoomRow
-from bridge.room_context import RoomContext, encode_context
+from bridge.room_context import RoomContext, encode_context, room_context
 from protocol.mls import ExternalJoin, Group, Member, Staged, Suspect
 
 Random = Callable[[int], bytes]
@@ -50,6 +50,10 @@ class Room:
         """Whether the ledger knows of the room."""
         self.behind = -1
         """The epoch that the router says it is in, when it is ahead of ours: nothing can leave until we are there."""
+        self.founding = 0
+        """The founding number of our group."""
+        self.superseded = 0
+        """The founding number that the router says the room has: nothing can leave until ours is that one."""
         self.tag = hashlib.blake2b(uri.encode(), digest_size=6).hexdigest()
         """A short name for logs."""
 
@@ -59,6 +63,8 @@ class Room:
         before, self.suspects = self.held_for, () if self.group is None else self.group.suspects
         if self.held_for != before:
             log.warning("room held" if self.held_for else "room no longer held", room=self.tag, reason=self.held_for)
+        said = None if self.group is None else room_context(self.group.context)
+        self.founding = 0 if said is None else said.founding
         self.outrun = 0
 
     @property
@@ -73,6 +79,7 @@ class Room:
             and len(self.members) > 1
             and self.pending is None
             and not self.diverged
+            and self.superseded <= self.founding
             and self.behind <= group.epoch
             and not self.suspects
         )

@@ -22,6 +22,7 @@ from bridge.endpoint.translate import Failure
 from bridge.router.contract import (
     Accepted,
     Envelope,
+    Forked,
     Refusal,
     RefusalCode,
     Router,
@@ -34,6 +35,8 @@ Random = Callable[[int], bytes]
 _AT_ONCE = 256
 _IN_MEMORY = 4096  # bodies kept in memory; beyond that they are read from the ledger when their turn comes
 _RETRY_S = (0.05, 5.0)
+_LATER = frozenset((RefusalCode.RECIPIENT_FULL, RefusalCode.TOO_MANY))
+_LATER_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -128,6 +131,7 @@ class Outbox:
         self._count = 0
         self._blank: dict[str, int] = {}  # how many contents of a room wait without a body, where there are any
         self._wake = asyncio.Event()
+        self._later: dict[str, float] = {}  # rooms that are left alone until then
         self._idle = asyncio.Event()
         self._idle.set()
         self._last_id = 0
@@ -256,8 +260,12 @@ class Outbox:
         """Take, from each room that is open, the rows at its head that are of one epoch."""
         work: list[tuple[Room, list[Waiting]]] = []
         left = _AT_ONCE
+        now = asyncio.get_running_loop().time()
         for uri, queue in self._queues.items():
             room = self._rooms[uri]
+            if self._later.get(uri, 0.0) > now:
+                continue
+            self._later.pop(uri, None)
             if not queue or not (room.open or (queue[0].epoch >= 0 and room.behind < 0)):
                 continue
             epoch = queue[0].epoch
@@ -285,7 +293,12 @@ class Outbox:
             self._under_way = set()
         batch = self.batch()
         for (room, row), answer in zip(flat, answers, strict=True):
-            self._settle(batch, room, row, answer)
+            if isinstance(answer, Refusal) and answer.code is RefusalCode.FORKED:
+                raise Forked(answer.text)
+            if isinstance(answer, Refusal) and answer.code in _LATER:
+                self._put_off(batch, room, row, answer)
+            else:
+                self._settle(batch, room, row, answer)
         for room, _ in work:
             if not self._queues[room.uri]:
                 del self._queues[room.uri], self._rooms[room.uri]
@@ -304,7 +317,9 @@ class Outbox:
         elif answer.code is RefusalCode.EPOCH_TOO_OLD:
             row.epoch, row.body = -1, None
             self._count_blank(room, 1)
-            if answer.epoch is not None:
+            if answer.founding is not None and answer.founding > room.founding:
+                room.superseded, room.behind = answer.founding, -1  # epochs begin again
+            elif answer.epoch is not None:
                 room.behind = max(room.behind, answer.epoch)
         else:
             log.error("the router refuses a message", room=room.tag, code=answer.code, text=answer.text)
@@ -316,6 +331,17 @@ class Outbox:
             self._blank[room.uri] = count
         else:
             self._blank.pop(room.uri, None)
+
+    def _put_off(self, batch: Batch, room: Room, row: Waiting, answer: Refusal) -> None:
+        """Leave a message where it is, and its room alone for a while, unless its time is over."""
+        if row.at < self._clock() - self._age_ms:
+            self._fail(batch, room, row, Failure("recipient-unreachable", f"the router cannot take it: {answer.text}"))
+            return
+        loop = asyncio.get_running_loop()
+        if self._later.get(room.uri, 0.0) <= loop.time():
+            log.warning("the router cannot take it now", room=room.tag, code=answer.code, text=answer.text)
+            self._later[room.uri] = loop.time() + _LATER_S
+            loop.call_later(_LATER_S, self._wake.set)
 
     def _drop(self, room: Room, row: Waiting) -> None:
         queue = self._queues[room.uri]

@@ -31,19 +31,21 @@ _update_rooms = Bulk(
     ["last", "count", "time", "room"],
 )
 
-Submission = tuple[Envelope, int]
-"""An envelope and the time at which it came."""
+Submission = tuple[Envelope, int, bytes | None]
+"""An envelope, the time at which it came, and the group that its body is of, if that is to be checked."""
 
 
 class Appending:
     """One transaction's worth of submissions: what is answered, what is inserted, who is told."""
 
-    def __init__(self, connection: Connection, submissions: Sequence[Submission], runs: Runs) -> None:
+    def __init__(self, connection: Connection, submissions: Sequence[Submission], runs: Runs, held: int) -> None:
         self._connection = connection
         self._submissions = submissions
         self._runs = runs
-        self._rooms = load_rooms(connection, {envelope.room for envelope, _ in submissions})
-        self._digests = [envelope.digest for envelope, _ in submissions]
+        self._held = held
+        self._stuck: set[tuple[int, str]] = set()  # rooms and senders that have met a full inbox in this transaction
+        self._rooms = load_rooms(connection, {envelope.room for envelope, *_ in submissions})
+        self._digests = [envelope.digest for envelope, *_ in submissions]
         self._accepted = self._load_accepted()
         self._position = last_position(connection)
         self._touched: dict[int, RoomRow] = {}
@@ -54,8 +56,8 @@ class Appending:
     def run(self) -> list[Accepted | Refusal]:
         """Judge and insert everything; return the answers in the order of the submissions."""
         answers = [
-            self._judge(envelope, digest, now)
-            for (envelope, now), digest in zip(self._submissions, self._digests, strict=True)
+            self._judge(envelope, digest, now, group)
+            for (envelope, now, group), digest in zip(self._submissions, self._digests, strict=True)
         ]
         insert_envelopes.run(self._connection, self._envelopes)
         self._inboxes.write()
@@ -69,17 +71,36 @@ class Appending:
             for room, digest, sequence, at, position in self._connection.execute(_by_digest, {"digests": self._digests})
         }
 
-    def _judge(self, envelope: Envelope, digest: bytes, now: int) -> Accepted | Refusal:
+    def _judge(self, envelope: Envelope, digest: bytes, now: int, group: bytes | None) -> Accepted | Refusal:
         room = self._rooms.get(envelope.room)
         if room is None:
             return Refusal(RefusalCode.NO_SUCH_ROOM, f"there is no room {envelope.room}")
+        before = self._accepted.get((room.id, digest))
+        if group is not None and group != room.group_id and room.founding:
+            # Its sender may not be in the new group yet, and is to keep what it said until it is.
+            text = f"{room.uri} was founded anew (number {room.founding}): that group is over"
+            return before or Refusal(RefusalCode.EPOCH_TOO_OLD, text, room.epoch, room.founding)
         if envelope.sender not in room.members:
             return Refusal(RefusalCode.NOT_ALLOWED, f"{envelope.sender} is not in {envelope.room}")
-        if before := self._accepted.get((room.id, digest)):
+        if before is not None:
             return before
-        if refusal := refuse_epoch(envelope.epoch, room.epoch):
+        refusal = _refuse_group(group, room) or refuse_epoch(envelope.epoch, room.epoch) or self._full(room, envelope)
+        if refusal is not None:
             return refusal
         return self._place(room, envelope, digest, now)
+
+    def _full(self, room: RoomRow, envelope: Envelope) -> Refusal | None:
+        """Refuse what would not fit into a recipient's inbox, and what its sender says in the room behind it."""
+        stuck = (room.id, envelope.sender)
+        for uri, endpoint in room.members.items():
+            if uri == envelope.sender or uri in room.dismissed:
+                continue
+            held = self._inboxes.held(endpoint)
+            if stuck in self._stuck or held + len(envelope.body) > self._held:
+                self._stuck.add(stuck)
+                text = f"{held} octets wait for {uri}; {self._held} are allowed"
+                return Refusal(RefusalCode.RECIPIENT_FULL, text, room.epoch)
+        return None
 
     def _place(self, room: RoomRow, envelope: Envelope, digest: bytes, now: int) -> Accepted:
         room.sequence += 1
@@ -101,13 +122,20 @@ class Appending:
         self._envelopes.append(envelope_row(room, notification, sender, digest))
         recipients = []
         for uri, endpoint in room.members.items():
-            if endpoint != sender:
+            if endpoint != sender and uri not in room.dismissed:
                 recipients.append(uri)
                 self._inboxes.put(endpoint, self._position, len(envelope.body))
         self.fanned.append(Fanned(notification, tuple(recipients)))
         accepted = Accepted(room.sequence, notification.at, cursor=notification.cursor)
         self._accepted[room.id, digest] = structs.replace(accepted, repeated=True)
         return accepted
+
+
+def _refuse_group(group: bytes | None, room: RoomRow) -> Refusal | None:
+    """Refuse a message of another group than the only one that the room ever had."""
+    if group is None or group == room.group_id:
+        return None
+    return Refusal(RefusalCode.MALFORMED, f"a message of another group than {room.uri}'s")
 
 
 def refuse_epoch(epoch: int, current: int) -> Refusal | None:

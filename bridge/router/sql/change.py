@@ -5,19 +5,12 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
-from bridge.router.contract import Accepted, Kind, Notification, Refusal
-from bridge.router.journal import Decide, Fanned, Post, RoomChange, RoomState
+from bridge.router.contract import Accepted, Refusal, RefusalCode
+from bridge.router.journal import Decide, Fanned, RoomChange, RoomState
 from bridge.router.runs import Runs
-from bridge.router.sql.inboxes import Inboxes
-from bridge.router.sql.rows import (
-    RoomRow,
-    endpoint_ids,
-    envelope_row,
-    insert_envelopes,
-    last_position,
-    load_members,
-    load_rooms,
-)
+from bridge.router.sql.dismissal import drop_unread
+from bridge.router.sql.posting import put_posts
+from bridge.router.sql.rows import RoomRow, endpoint_ids, load_members, load_rooms
 from bridge.router.sql.runs import PARTITION
 from bridge.router.sql.schema import envelopes, groups, members, rooms
 
@@ -26,15 +19,20 @@ def load_state(connection: Connection, row: RoomRow) -> RoomState:
     """Read what a decision about a room needs."""
     state = connection.execute(select(groups.c.state).where(groups.c.room == row.id)).scalar_one()
     leaves = load_members(connection, [row.id]).get(row.id, ())
-    return RoomState(room=row.uri, group_id=row.group_id, epoch=row.epoch, members=leaves, group=state)
+    return RoomState(
+        room=row.uri, group_id=row.group_id, epoch=row.epoch, members=leaves, group=state, founding=row.founding
+    )
 
 
 class Changing:
     """One request to change a room."""
 
-    def __init__(self, connection: Connection, runs: Runs, room: str, sender: str, digest: bytes, now: int) -> None:
+    def __init__(
+        self, connection: Connection, runs: Runs, room: str, sender: str, digest: bytes, now: int, *, most_rooms: int
+    ) -> None:
         self._connection = connection
         self._runs = runs
+        self._most_rooms = most_rooms
         self._uri = room
         self._sender = sender
         self._digest = digest
@@ -51,12 +49,29 @@ class Changing:
         verdict = decide(None if row is None else load_state(self._connection, row))
         if isinstance(verdict, Refusal):
             return verdict
-        row = self._create(verdict) if row is None else self._move_on(row, verdict)
+        if row is None:
+            if refusal := self._too_many():
+                return refusal
+            row = self._create(verdict)
+        elif verdict.founding != row.founding:
+            row = self._supersede(row, verdict)
+        else:
+            gone = set(row.members) - {member.endpoint for member in verdict.members}
+            drop_unread(self._connection, row.id, [row.members[uri] for uri in gone])
+            row = self._move_on(row, verdict)
         self._write_members(row, verdict)
         at = row.next_time(self._now)
         if verdict.posts:
-            row.sequence += 1
-            self._write_posts(row, verdict.posts, at)
+            self.fanned = put_posts(
+                self._connection,
+                self._runs,
+                row,
+                verdict.posts,
+                sender=self._sender,
+                digest=self._digest,
+                endpoints=self._endpoints,
+                at=at,
+            )
         self._connection.execute(
             update(rooms).where(rooms.c.id == row.id).values(sequence=row.sequence, updated_at=row.updated_at)
         )
@@ -102,6 +117,22 @@ class Changing:
         )
         return row
 
+    def _too_many(self) -> Refusal | None:
+        founder = self._endpoints[self._sender]
+        query = select(rooms.c.id).where(rooms.c.founder == founder).offset(self._most_rooms - 1).limit(1)
+        if self._connection.execute(query).first() is None:
+            return None
+        return Refusal(
+            RefusalCode.TOO_MANY, f"{self._sender} has made {self._most_rooms} rooms, as many as are allowed"
+        )
+
+    def _supersede(self, row: RoomRow, change: RoomChange) -> RoomRow:
+        """Let the room go on with another group: its order and its history stay, its epochs begin again."""
+        row.group_id, row.founding, row.origin = change.group_id, change.founding, self._digest
+        values = {"group_id": row.group_id, "founding": row.founding, "origin": row.origin}
+        self._connection.execute(update(rooms).where(rooms.c.id == row.id).values(values))
+        return self._move_on(row, change)
+
     def _write_members(self, row: RoomRow, change: RoomChange) -> None:
         self._connection.execute(delete(members).where(members.c.room == row.id))
         leaves = [
@@ -116,28 +147,3 @@ class Changing:
         ]
         if leaves:
             self._connection.execute(insert(members), leaves)
-
-    def _write_posts(self, row: RoomRow, posts: tuple[Post, ...], at: int) -> None:
-        position = last_position(self._connection)
-        recipients = {self._endpoints[uri] for post in posts for uri in post.recipients}
-        inboxes = Inboxes(self._connection, recipients)
-        for post in posts:
-            position += 1
-            notification = Notification(
-                position=position,
-                room=row.uri,
-                sequence=row.sequence,
-                kind=post.kind,
-                epoch=post.epoch,
-                sender=self._sender,
-                body=post.body,
-                at=at,
-                cursor=self._runs.cursor(position),
-            )
-            digest = self._digest if post.kind is Kind.COMMIT else None
-            values = envelope_row(row, notification, self._endpoints[self._sender], digest)
-            insert_envelopes.run(self._connection, [values])
-            for uri in post.recipients:
-                inboxes.put(self._endpoints[uri], position, len(post.body))
-            self.fanned.append(Fanned(notification, post.recipients))
-        inboxes.write()

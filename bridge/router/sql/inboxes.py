@@ -41,7 +41,7 @@ class Inboxes:
                 self._total[endpoint] = max(released, filled or 0)
 
     def held(self, endpoint: int) -> int:
-        """Return how many octets wait for an endpoint."""
+        """Return how many octets wait for an endpoint that is served."""
         return self._total[endpoint] - self._released[endpoint]
 
     def put(self, endpoint: int, position: int, size: int) -> None:

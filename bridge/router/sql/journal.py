@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from bridge.router.contract import Accepted, Envelope, Notification, Refusal, RoomView, Standing
 from bridge.router.journal import Decide, Deliver, Fanned, KeyPackageRecord, RoomState
 from bridge.router.migrations import LOCATION
 from bridge.router.runs import Runs
-from bridge.router.sql import keys, reads, retention, runs
+from bridge.router.sql import dismissal, keys, reads, retention, runs
 from bridge.router.sql.append import Appending, Submission
 from bridge.router.sql.change import Changing
-from bridge.router.sql.rows import endpoint_ids
-from bridge.router.sql.schema import endpoints
 from bridge.storage import Database
 
 T = TypeVar("T")
@@ -33,6 +31,12 @@ PRUNE_WINDOW = 500
 PRUNE_PAUSE = 0.01
 """Seconds between two of them."""
 
+HELD = 1 << 30
+"""Octets that are kept for an endpoint that does not fetch them, unless the configuration says otherwise."""
+
+MOST_ROOMS = 100_000
+"""Rooms that one endpoint may have founded, unless the configuration says otherwise."""
+
 Answers = list[Accepted | Refusal]
 
 
@@ -43,10 +47,10 @@ class _Batch:
         self.submissions: list[Submission] = []
         self.calls: list[tuple[int, asyncio.Future[Answers]]] = []  # how many of the submissions each call made
 
-    def add(self, envelopes: Sequence[Envelope], now: int) -> asyncio.Future[Answers]:
+    def add(self, submissions: Sequence[Submission]) -> asyncio.Future[Answers]:
         future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self.submissions.extend((envelope, now) for envelope in envelopes)
-        self.calls.append((len(envelopes), future))
+        self.submissions.extend(submissions)
+        self.calls.append((len(submissions), future))
         return future
 
     def answer(self, answers: Answers) -> None:
@@ -65,8 +69,11 @@ class _Batch:
 class SqlJournal:
     """Implements ``bridge.router.journal.Journal``; see there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, held: int = HELD, most_rooms: int = MOST_ROOMS) -> None:
+        """Keep at most ``held`` octets for an endpoint that does not fetch them, and ``most_rooms`` of one founder."""
         self._url = url
+        self._held = held
+        self._most_rooms = most_rooms
         self._open_database: Database | None = None
         self._deliver: Deliver = lambda _: None
         self._runs: Runs | None = None
@@ -98,43 +105,59 @@ class SqlJournal:
         if self._open_database is not None:
             await self._open_database.close()
 
-    async def enrol(self, names: Sequence[str]) -> None:
+    async def enrol(self, names: Sequence[str], now: int = 0) -> None:
         """Insert the endpoints that are new."""
+        await self._database.writer.run(lambda connection: dismissal.enrol(connection, names, now))
 
-        def work(connection: Connection) -> None:
-            known = endpoint_ids(connection)
-            fresh = {"acknowledged": 0, "lost": 0, "released": 0, "sessions": "[]", "used": False}
-            new = [{"uri": name, **fresh} for name in dict.fromkeys(names) if name not in known]
-            if new:
-                connection.execute(insert(endpoints), new)
+    async def dismiss(self, endpoints: Sequence[str], now: int) -> None:
+        """Tell their rooms, some at a time, and then forget what is theirs: after a crash they are told again."""
+        for endpoint in endpoints:
+            if await self._read(dismissal.is_dismissed, endpoint):
+                continue
+            after: int | None = 0
+            while after is not None:
+                work = partial(dismissal.tell, runs=self.runs, endpoint=endpoint, after=after, now=now)
+                job = self._database.writer.queue(work)
+                job.add_done_callback(self._changed)
+                after, _ = await asyncio.shield(job)
+            await self._database.writer.run(partial(dismissal.forget, endpoint=endpoint))
 
-        await self._database.writer.run(work)
-
-    async def greet(self, endpoint: str, session: str, previous: str) -> Standing:
+    async def greet(self, endpoint: str, session: str, previous: str, now: int) -> Standing:
         """Judge a session and note it."""
-        return await self._database.writer.run(lambda connection: runs.greet(connection, endpoint, session, previous))
+        return await self._database.writer.run(
+            lambda connection: runs.greet(connection, endpoint, session, previous, now)
+        )
 
-    async def append(self, envelopes: Sequence[Envelope], now: int) -> Sequence[Accepted | Refusal]:
+    async def use(self, endpoint: str, now: int) -> None:
+        """Note that a session is used."""
+        await self._database.writer.run(lambda connection: runs.use(connection, endpoint, now))
+
+    async def append(
+        self, envelopes: Sequence[Envelope], now: int, groups: Sequence[bytes] = ()
+    ) -> Sequence[Accepted | Refusal]:
         """Join the batch that waits for the writer, or open one."""
+        submissions: list[Submission] = [
+            (envelope, now, groups[index] if groups else None) for index, envelope in enumerate(envelopes)
+        ]
         answers: Answers = []
         for start in range(0, len(envelopes), APPEND_BATCH):
-            answers += await self._join_batch(envelopes[start : start + APPEND_BATCH], now)
+            answers += await self._join_batch(submissions[start : start + APPEND_BATCH])
         return answers
 
-    def _join_batch(self, envelopes: Sequence[Envelope], now: int) -> asyncio.Future[Answers]:
+    def _join_batch(self, submissions: Sequence[Submission]) -> asyncio.Future[Answers]:
         with self._lock:
             batch = self._open_batch
             if batch is None or len(batch.submissions) >= APPEND_BATCH:
                 batch = self._open_batch = _Batch()
                 job = self._database.writer.queue(partial(self._append_batch, batch))
                 job.add_done_callback(partial(self._appended, batch))
-            return batch.add(envelopes, now)
+            return batch.add(submissions)
 
     def _append_batch(self, batch: _Batch, connection: Connection) -> tuple[Answers, list[Fanned]]:
         with self._lock:
             if self._open_batch is batch:
                 self._open_batch = None
-        appending = Appending(connection, batch.submissions, self.runs)
+        appending = Appending(connection, batch.submissions, self.runs, self._held)
         return appending.run(), appending.fanned
 
     def _appended(self, batch: _Batch, job: asyncio.Future[tuple[Answers, list[Fanned]]]) -> None:
@@ -152,7 +175,7 @@ class SqlJournal:
         """Decide and write in one transaction."""
 
         def work(connection: Connection) -> tuple[Accepted | Refusal, list[Fanned]]:
-            changing = Changing(connection, self.runs, room, sender, digest, now)
+            changing = Changing(connection, self.runs, room, sender, digest, now, most_rooms=self._most_rooms)
             return changing.run(decide), changing.fanned
 
         job = self._database.writer.queue(work)
@@ -160,7 +183,7 @@ class SqlJournal:
         answer, _ = await asyncio.shield(job)  # a caller that gives up must not take the callback along
         return answer
 
-    def _changed(self, job: asyncio.Future[tuple[Accepted | Refusal, list[Fanned]]]) -> None:
+    def _changed(self, job: asyncio.Future[tuple[Any, list[Fanned]]]) -> None:
         # A callback and not the line after the await: callbacks run in the order of the commits.
         if not job.cancelled() and job.exception() is None:
             self._deliver(job.result()[1])
@@ -176,6 +199,22 @@ class SqlJournal:
     async def acknowledged(self, endpoint: str) -> int:
         """Read the acknowledged position."""
         return await self._read(reads.acknowledged, endpoint)
+
+    async def lost(self, endpoint: str) -> int:
+        """Read what was taken from an inbox unread."""
+        return await self._read(reads.lost, endpoint)
+
+    async def seen(self) -> Mapping[str, int]:
+        """Read when endpoints were heard of."""
+        return await self._read(reads.seen)
+
+    async def blob_octets(self, endpoint: str) -> int:
+        """Read how much an endpoint has stored."""
+        return await self._read(reads.blob_octets, endpoint)
+
+    async def note_blob(self, endpoint: str, name: str, size: int, now: int) -> None:
+        """Note an attachment."""
+        await self._database.writer.run(lambda connection: retention.note_blob(connection, endpoint, name, size, now))
 
     async def room(self, room: str) -> RoomState | None:
         """Read one room."""
@@ -211,10 +250,17 @@ class SqlJournal:
         """Take one KeyPackage."""
         return await self._database.writer.run(lambda connection: keys.claim(connection, endpoint, now))
 
-    async def prune(self, now: int, *, bodies_after: int, receipts_after: int) -> int:
+    async def prune(
+        self, now: int, *, bodies_after: int, receipts_after: int, unfetched_after: int, blobs_after: int
+    ) -> int:
         """Forget what is no longer needed, a window at a time, with room for messages between."""
         writer = self._database.writer
         count = await writer.run(lambda connection: retention.drop_key_packages(connection, now))
+        count += await writer.run(lambda connection: retention.drop_blobs(connection, now - blobs_after))
+        unfetched = partial(retention.drop_unfetched, before=now - unfetched_after, limit=PRUNE_WINDOW)
+        while dropped := await writer.run(unfetched):
+            count += dropped
+            await asyncio.sleep(PRUNE_PAUSE)
         while cleared := await writer.run(lambda connection: retention.clear_inboxes(connection, PRUNE_WINDOW)):
             count += cleared
             await asyncio.sleep(PRUNE_PAUSE)

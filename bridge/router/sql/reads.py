@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from bridge.router.contract import Notification, RoomView
 from bridge.router.journal import RoomState
 from bridge.router.runs import Runs
 from bridge.router.sql.change import load_state
 from bridge.router.sql.rows import load_members, load_rooms
-from bridge.router.sql.schema import KINDS, endpoints, envelopes, groups, inbox, members, rooms
+from bridge.router.sql.schema import KINDS, blobs, endpoints, envelopes, groups, inbox, members, rooms
 
 FETCH_BYTES = 4 * 1024 * 1024
 """A batch ends with the message that makes its bodies reach this size."""
@@ -51,6 +51,23 @@ def _notification(row: Row[int, str, int, int, int, str, bytes | None, int], run
 def acknowledged(connection: Connection, endpoint: str) -> int:
     """Read how far an endpoint has acknowledged."""
     return int(connection.execute(_acknowledged, {"uri": endpoint}).scalar_one())
+
+
+def lost(connection: Connection, endpoint: str) -> int:
+    """Read the highest position that was taken from an inbox unread."""
+    query = select(endpoints.c.lost).where(endpoints.c.uri == endpoint)
+    return int(connection.execute(query).scalar_one())
+
+
+def seen(connection: Connection) -> Mapping[str, int]:
+    """Read when each endpoint was last heard of."""
+    return {row.uri: row.seen for row in connection.execute(select(endpoints.c.uri, endpoints.c.seen))}
+
+
+def blob_octets(connection: Connection, endpoint: str) -> int:
+    """Read how many octets of attachments an endpoint has stored."""
+    query = select(func.coalesce(func.sum(blobs.c.size), 0)).join(endpoints, endpoints.c.id == blobs.c.endpoint)
+    return int(connection.execute(query.where(endpoints.c.uri == endpoint)).scalar_one())
 
 
 def fetch(connection: Connection, runs: Runs, endpoint: str, after: int, limit: int) -> Sequence[Notification]:

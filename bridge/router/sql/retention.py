@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, exists, func, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
 
-from bridge.router.sql.schema import endpoints, envelopes, inbox, key_packages
+from bridge.router.sql.schema import blobs, endpoints, envelopes, inbox, key_packages
 
 KEY_PACKAGE_GRACE = 24 * 3600 * 1000
 """Milliseconds for which an expired KeyPackage's reference is still remembered."""
@@ -41,6 +41,45 @@ def clear_inboxes(connection: Connection, limit: int) -> int:
             delete(inbox).where(inbox.c.endpoint == endpoint, inbox.c.position.in_(oldest))
         ).rowcount
     return cleared
+
+
+def drop_unfetched(connection: Connection, before: int, limit: int) -> int:
+    """Take from each inbox up to ``limit`` of what was accepted before a time; return how many there were.
+
+    The endpoint is told when it comes back with a cursor that lies before what is gone.
+    """
+    dropped = 0
+    for (endpoint,) in connection.execute(select(endpoints.c.id)).all():
+        oldest = (
+            select(inbox.c.position, envelopes.c.at, inbox.c.total)
+            .join(envelopes, envelopes.c.position == inbox.c.position)
+            .where(inbox.c.endpoint == endpoint)
+            .order_by(inbox.c.position)
+            .limit(limit)
+        )
+        old = [row for row in connection.execute(oldest) if row.at < before]
+        if not old:
+            continue
+        end = max(row.position for row in old)
+        mine = inbox.c.endpoint == endpoint
+        dropped += connection.execute(delete(inbox).where(mine, inbox.c.position <= end)).rowcount
+        released = func.max if connection.dialect.name == "sqlite" else func.greatest
+        values = {"lost": end, "released": released(endpoints.c.released, max(row.total for row in old))}
+        unread = (endpoints.c.id == endpoint) & (endpoints.c.acknowledged < end)
+        connection.execute(update(endpoints).where(unread).values(values))
+    return dropped
+
+
+def note_blob(connection: Connection, endpoint: str, name: str, size: int, now: int) -> None:
+    """Note who has stored an attachment; the same one again only counts as younger."""
+    owner = connection.execute(select(endpoints.c.id).where(endpoints.c.uri == endpoint)).scalar_one()
+    connection.execute(delete(blobs).where(blobs.c.name == name, blobs.c.endpoint == owner))
+    connection.execute(insert(blobs).values(name=name, endpoint=owner, size=size, at=now))
+
+
+def drop_blobs(connection: Connection, before: int) -> int:
+    """Forget who stored the attachments that are as old as the files that are deleted."""
+    return connection.execute(delete(blobs).where(blobs.c.at < before)).rowcount
 
 
 class Swept(NamedTuple):

@@ -32,6 +32,7 @@ class RoomRow:
     revision: int
     founder: int | None
     members: dict[str, int] = field(default_factory=dict)  # endpoint URI -> its id
+    dismissed: set[str] = field(default_factory=set)  # members that are served no longer
 
     def next_time(self, now: int) -> int:
         """Advance the room's clock to ``now``, or leave it if it would go back."""
@@ -41,7 +42,7 @@ class RoomRow:
 
 _rooms_by_uri = select(rooms).where(rooms.c.uri.in_(bindparam("uris", expanding=True)))
 _members_by_room = (
-    select(members.c.room, endpoints.c.uri, endpoints.c.id)
+    select(members.c.room, endpoints.c.uri, endpoints.c.id, endpoints.c.dismissed)
     .join(endpoints, endpoints.c.id == members.c.endpoint)
     .where(members.c.room.in_(bindparam("rooms", expanding=True)))
 )
@@ -59,8 +60,10 @@ def load_rooms(connection: Connection, uris: Iterable[str]) -> dict[str, RoomRow
     found = {row.uri: RoomRow(*row) for row in connection.execute(_rooms_by_uri, {"uris": list(uris)})}
     by_id = {room.id: room for room in found.values()}
     if by_id:
-        for room, uri, endpoint in connection.execute(_members_by_room, {"rooms": list(by_id)}):
+        for room, uri, endpoint, dismissed in connection.execute(_members_by_room, {"rooms": list(by_id)}):
             by_id[room].members[uri] = endpoint
+            if dismissed:
+                by_id[room].dismissed.add(uri)
     return found
 
 

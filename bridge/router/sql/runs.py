@@ -28,20 +28,26 @@ def begin(connection: Connection, run: str) -> Runs:
     return Runs(kept[::-1])
 
 
-def greet(connection: Connection, endpoint: str, session: str, previous: str) -> Standing:
+def greet(connection: Connection, endpoint: str, session: str, previous: str, now: int) -> Standing:
     """Judge an endpoint's session by the ones that it had, and make it the current one unless another took its place.
 
-    The same session again, as after an answer that was lost, stands as it stood.
+    The same session again, as after an answer that was lost, stands as it stood. The last session only counts if it
+    asked for something: one that was drawn and never written down by its endpoint is no other copy's.
     """
     mine = endpoints.c.uri == endpoint
-    known: list[str] = msgspec.json.decode(
-        connection.execute(select(endpoints.c.sessions).where(mine)).scalar_one(), type=list[str]
-    )
+    row = connection.execute(select(endpoints.c.sessions, endpoints.c.used).where(mine)).one()
+    known: list[str] = msgspec.json.decode(row.sessions, type=list[str])
     if known and known[-1] == session:
         return Standing.CURRENT
     if session in known:
         return Standing.OLDER
-    standing = Standing.CURRENT if not known or known[-1] == previous else Standing.FORKED
-    kept = msgspec.json.encode([*known, session][-SESSIONS:]).decode()
-    connection.execute(update(endpoints).where(mine).values(sessions=kept))
-    return standing
+    counting = known if row.used else known[:-1]  # what never asked for anything leaves no trace
+    follows = not counting or previous in (counting[-1], known[-1])
+    kept = msgspec.json.encode([*counting, session][-SESSIONS:]).decode()
+    connection.execute(update(endpoints).where(mine).values(sessions=kept, used=False, seen=now))
+    return Standing.CURRENT if follows else Standing.FORKED
+
+
+def use(connection: Connection, endpoint: str, now: int) -> None:
+    """Note that the current session has asked for something, and that the endpoint was heard of."""
+    connection.execute(update(endpoints).where(endpoints.c.uri == endpoint).values(used=True, seen=now))

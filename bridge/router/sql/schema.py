@@ -46,6 +46,8 @@ endpoints = Table(
     Column("released", BigInteger, nullable=False),  # inbox.total at the acknowledged position
     Column("sessions", Text, nullable=False),  # a JSON array, the current one last
     Column("used", Boolean, nullable=False),  # whether the current one has asked for anything
+    Column("seen", BigInteger, nullable=False),  # when it was last heard of
+    Column("dismissed", Boolean, nullable=False),  # no longer served: nothing is put into its inbox
 )
 
 rooms = Table(

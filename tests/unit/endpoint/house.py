@@ -15,11 +15,15 @@ from bridge.authority import Granting, OperatorAuthority
 from bridge.directory import PlumbedRoom
 from bridge.endpoint import Endpoint, EndpointSettings, RetryLimits
 from bridge.endpoint.ledger.contract import MessageRow, State
+from bridge.router.configuration import RoomConfiguration
+from bridge.router.contract import CONTRACT, FEATURES, OLDEST_CONTRACT, Hello
 from bridge.router.grants import EndpointGrant
 from bridge.router.hub import Hub
+from bridge.router.local import LocalRouter
 from bridge.router.mls_groups import MlsGroups
+from bridge.router.rooms import RoomRules
 from protocol.grant import public_of
-from protocol.uri import Address, endpoint_uri, namespace
+from protocol.uri import Address, endpoint_uri, namespace, room_uri
 from tests.unit.endpoint.fake_adapter import FakeAdapter, FakeNetwork
 
 DOMAIN = "bridge.example"
@@ -44,6 +48,16 @@ class Counted:
         return self.counts[event]
 
 
+class LaxRules(RoomRules):
+    """A router that lets anybody into any room."""
+
+    def _refuse_founder(self, *_: Any) -> None:
+        return None
+
+    def _refuse_membership(self, *_: Any) -> None:
+        return None
+
+
 class House:
     """One router, and an endpoint for each network."""
 
@@ -55,6 +69,7 @@ class House:
         self.adapters: dict[str, Any] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.plumbed: dict[str, list[PlumbedRoom]] = {name: [] for name in names}
+        self.named: dict[str, frozenset[str]] = {}
         self.retry = QUICK
         self.hub: Hub
         self.private = b""
@@ -62,12 +77,17 @@ class House:
         self.believed: tuple[bytes, ...] = ()
         self.revoked: dict[str, int] = {}
         self.honest = True
-        """Whether the router judges leaves as the endpoints do."""
+        """Whether the router judges leaves and rooms as the endpoints do."""
 
     async def open_hub(self) -> None:
         grants = {name: EndpointGrant(endpoint_uri(DOMAIN, name), (namespace(DOMAIN, name),)) for name in self.names}
         groups = MlsGroups(self.judge() if self.honest else None)
-        self.hub = Hub(f"sqlite:///{self.folder}/router.db", self.folder / "blobs", grants, DOMAIN, groups=groups)
+        rooms = RoomConfiguration(self.named)
+        self.hub = Hub(
+            f"sqlite:///{self.folder}/router.db", self.folder / "blobs", grants, DOMAIN, rooms=rooms, groups=groups
+        )
+        if not self.honest:
+            self.hub._rules = LaxRules(groups, self.hub.grants, DOMAIN, rooms)
         await self.hub.start()
 
     def found_authority(self, private: bytes) -> None:
@@ -110,8 +130,19 @@ class House:
 
     def plumb(self, room: str, natives: dict[str, str], *, creator: str) -> None:
         """Have a native room of each network plumbed into one."""
+        self.named[room_uri(DOMAIN, room)] = frozenset(endpoint_uri(DOMAIN, name) for name in natives)
         for name, native in natives.items():
             self.plumbed[name].append(PlumbedRoom(room, room.title(), native, name == creator, tuple(natives)))
+
+    async def greeted(self, name: str) -> LocalRouter:
+        """Return the hub as an endpoint has it that says hello by itself, or as the running one has it."""
+        router = self.hub.connect(name)
+        running = self.endpoints.get(name)
+        if running is not None:
+            router.session = running._router.session
+        else:
+            await router.hello(Hello(OLDEST_CONTRACT, CONTRACT, FEATURES, "of a test", "", revision=0))
+        return router
 
     async def start(self, *names: str) -> None:
         for name in names or self.names:

@@ -19,7 +19,6 @@ from bridge.endpoint.offers.early import EarlyAliases, InFlight, landed
 from bridge.endpoint.rooms.room import describe
 from bridge.endpoint.to_network.pace import Pace, Stopping
 from bridge.room_context import room_context
-from bridge.router.contract import Router
 from protocol import content
 from protocol.content import (
     Content,
@@ -36,7 +35,7 @@ from protocol.content import (
 from protocol.degrade import Planned
 from protocol.extensions import FORWARDED, SENDER_AVATAR, ExtensionError
 from protocol.uri import Address
-from tests.unit.endpoint.house import House, now
+from tests.unit.endpoint.house import House, now, until
 
 ANNA = Profile(Address("sea", "anna"), "Anna")
 HERE = Direct(Address("sea", "anna"), Address("sky", "bert"))
@@ -107,16 +106,18 @@ async def test_identity_and_secret_outlive_a_restart(tmp_path: Path) -> None:
 
 async def test_key_packages_are_renewed_when_few_are_left(house: House) -> None:
     await house.start("sea")
-    router: Router = house.hub.connect("sky")
-    other = house.hub.connect("sea").endpoint
+    router = await house.greeted("sky")
+    await until(lambda: house.endpoints["sea"]._router.session)
+    sea = await house.greeted("sea")
+    other = sea.endpoint
     keys = house.endpoints["sea"].keys
-    while await house.hub.connect("sea").publish(()) < 20:
+    while await sea.publish(()) < 20:
         await asyncio.sleep(0.01)
     claimed = {package for _ in range(10) for package in await router.key_material(other)}
     assert len(claimed) == 10
-    assert await house.hub.connect("sea").publish(()) < 20
-    await keys.publish(house.hub.connect("sea"))
-    assert await house.hub.connect("sea").publish(()) >= 20
+    assert await sea.publish(()) < 20
+    await keys.publish(sea)
+    assert await sea.publish(()) >= 20
     for _ in range(60):
         await router.key_material(other)
     assert await router.key_material(other) == await router.key_material(other)  # the last resort

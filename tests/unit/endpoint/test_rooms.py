@@ -11,7 +11,8 @@ import pytest
 from adapters.contract import Direct, Group, Message
 from bridge.directory import Person, direct_room
 from bridge.endpoint.ledger.contract import RoomPhase, State
-from bridge.router.contract import Envelope, HandshakeBundle, Refusal, RouterUnavailable
+from bridge.router.contract import Envelope, HandshakeBundle, Refusal, RefusalCode, RouterUnavailable
+from bridge.router.rooms import RoomRules
 from protocol import content, mls
 from protocol.content import Content, Expiration, SinglePart, text
 from protocol.extensions import ORIGIN_NETWORK
@@ -212,12 +213,14 @@ async def test_the_same_content_twice_is_shown_once(house: House, here: Direct) 
     assert sky.texts() == ["first", "twice", "last"]
 
 
-async def test_nobody_opens_a_room_in_somebody_elses_name(square: House) -> None:
-    """Shore makes the room of Anna and Bert, whom it does not speak for, and invites Sky: Sky does not come."""
+async def test_nobody_opens_a_room_in_somebody_elses_name(square: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shore makes the room of Anna and Bert, whom it does not speak for: an honest router refuses, and where one does
+    not, Sky does not come.
+    """
     await square.start("sky", "sea")
     anna, bert = Address("sea", "anna"), Address("sky", "bert")
     target = direct_room(DOMAIN, anna, bert)
-    router = square.hub.connect("shore")
+    router = await square.greeted("shore")
     identity = mls.Identity.generate(
         router.endpoint, leg=LegClass.OPERATOR, namespaces=(f"mimi://{DOMAIN}/u/shore~",), random=_random
     )
@@ -227,8 +230,12 @@ async def test_nobody_opens_a_room_in_somebody_elses_name(square: House) -> None
     context = describe(room, [user_uri(DOMAIN, anna), user_uri(DOMAIN, bert)])
     seconds = now() // 1000
     group = mls.Group.create(identity, b"squat", context=context, now=seconds, random=_random)
-    created = await router.update(target, HandshakeBundle(group_info=group.group_info(random=_random)))
-    assert not isinstance(created, Refusal)
+    founding = HandshakeBundle(group_info=group.group_info(random=_random))
+    refused = await router.update(target, founding)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.NOT_ALLOWED
+    for rule in ("_refuse_founder", "_refuse_membership"):
+        monkeypatch.setattr(RoomRules, rule, lambda *_: None)
+    assert not isinstance(await router.update(target, founding), Refusal)
     packages = await router.key_material(square.hub.connect("sky").endpoint)
     assert not isinstance(packages, Refusal)
     staged = group.stage(add=packages, now=seconds, random=_random)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bridge.room_context import RoomContext
 from bridge.router.contract import Envelope, HandshakeBundle, Member
 from bridge.router.groups import GroupStep, Header, KeyPackageFacts
 from protocol.leg import LegClass
@@ -47,6 +48,8 @@ class Plain(msgspec.Struct, frozen=True):
     add: tuple[Leaf, ...] = ()
     remove: tuple[str, ...] = ()
     leaves: tuple[Leaf, ...] = ()
+    context: RoomContext | None = None
+    suspects: tuple[str, ...] = ()
     signed: bool = True
     expires: int = 2_000_000_000
 
@@ -68,16 +71,23 @@ def leaf(name: str) -> Leaf:
     return Leaf(endpoint(name), (namespace(name),))
 
 
-def creation(name: str, *, group: str = "g", **changes: object) -> HandshakeBundle:
-    """The bundle with which endpoint ``name`` creates a room."""
-    info = Plain("info", group=group, leaves=(leaf(name),))
+def plumbed(room: str, founding: int = 0, revision: int = 0) -> RoomContext:
+    """What the GroupContext of a plumbed room says."""
+    return RoomContext(room_uri(room), "group", room.title(), (), founding, revision)
+
+
+def creation(
+    name: str, *, group: str = "g", room: str = "balcony", founding: int = 0, **changes: object
+) -> HandshakeBundle:
+    """The bundle with which endpoint ``name`` founds a room."""
+    info = Plain("info", group=group, leaves=(leaf(name),), context=plumbed(room, founding))
     return HandshakeBundle(group_info=msgspec.structs.replace(info, **changes).encode())
 
 
 def commit(
     name: str, epoch: int, *, add: Sequence[str | Leaf] = (), remove: Sequence[str] = (), group: str = "g", **changes
 ) -> HandshakeBundle:
-    """The bundle with which endpoint ``name`` moves a room on from ``epoch``."""
+    """The bundle with which endpoint ``name`` moves a room on from ``epoch``; a ``context`` replaces the room's."""
     leaves = tuple(leaf(item) if isinstance(item, str) else item for item in add)
     gone = tuple(endpoint(item) for item in remove)
     message = Plain("commit", group=group, epoch=epoch, committer=endpoint(name), add=leaves, remove=gone)
@@ -125,8 +135,13 @@ class PlainGroups:
         before, plain = decode(state, "info"), decode(commit, "commit")
         _check_signature(plain)
         kept = tuple(leaf for leaf in before.leaves if leaf.endpoint not in plain.remove)
-        after = Plain("info", group=before.group, epoch=before.epoch + 1, leaves=kept + plain.add)
-        return _step(after, plain.committer, tuple(leaf.endpoint for leaf in plain.add))
+        after = msgspec.structs.replace(
+            before, epoch=before.epoch + 1, leaves=kept + plain.add, context=plain.context or before.context
+        )
+        step = _step(after, plain.committer, tuple(leaf.endpoint for leaf in plain.add))
+        suspects = frozenset(before.suspects)
+        external = plain.text == "external"
+        return msgspec.structs.replace(step, before=before.context, external=external, suspects=suspects)
 
     def key_package(self, message: bytes, now: int) -> KeyPackageFacts:
         plain = decode(message, "key package")
@@ -146,4 +161,4 @@ def _step(info: Plain, committer: str, added: tuple[str, ...]) -> GroupStep:
     members = tuple(
         Member(leaf.endpoint, index, LegClass.OPERATOR, leaf.namespaces) for index, leaf in enumerate(info.leaves)
     )
-    return GroupStep(info.group.encode(), info.epoch, members, committer, added, info.encode())
+    return GroupStep(info.group.encode(), info.epoch, members, committer, added, info.encode(), info.context)

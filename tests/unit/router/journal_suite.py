@@ -270,13 +270,15 @@ class JournalSuite:
             await bench.journal.change(ROOM, XMPP, b"x", 2000, stumbles)
         assert [answer.sequence for answer in await bench.say("still here")] == [1]
 
-    async def test_who_left_keeps_what_came_before_and_gets_nothing_after(self, bench: Bench) -> None:
+    async def test_who_left_gets_the_commit_that_says_so_and_nothing_else_of_the_room(self, bench: Bench) -> None:
         await bench.found(XMPP, MATRIX)
+        await bench.found(XMPP, MATRIX, room=OTHER)
         await bench.say("one")
+        await bench.say("elsewhere", room=OTHER)
         posts = (Post(Kind.COMMIT, 0, b"farewell", (XMPP, MATRIX)),)
         await bench.journal.change(ROOM, XMPP, b"d", 2000, lambda _: becomes(1, XMPP, posts=posts))
         await bench.say("two", epoch=1)
-        assert await bench.read(MATRIX) == ["one", "farewell"]
+        assert await bench.read(MATRIX) == ["elsewhere", "farewell"]
         (refused,) = await bench.say("wait", sender=MATRIX, epoch=1)
         assert refused.code is RefusalCode.NOT_ALLOWED
 
@@ -323,7 +325,9 @@ class JournalSuite:
     # Forgetting
 
     async def prune(self, bench: Bench, now: int) -> int:
-        return await bench.journal.prune(now, bodies_after=DAY, receipts_after=7 * DAY)
+        return await bench.journal.prune(
+            now, bodies_after=DAY, receipts_after=7 * DAY, unfetched_after=30 * DAY, blobs_after=30 * DAY
+        )
 
     async def test_what_everybody_has_is_forgotten_once_it_is_old(self, bench: Bench) -> None:
         await bench.found(XMPP, MATRIX, SHOP)

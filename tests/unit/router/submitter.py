@@ -31,7 +31,7 @@ async def talk(house: House, room: str, task: int, turn: int) -> None:
 
 async def main(folder: Path, turn: int) -> None:
     house = House.build(folder)
-    await house.hub.start()
+    await house.open()
     for room in ROOMS:
         if await house.hub.room(room_uri(room)) is None:
             await open_room(house.router("xmpp"), "matrix", room=room, group=room)

@@ -112,7 +112,7 @@ async def test_a_leaf_may_not_claim_names_that_its_endpoint_was_not_given(house:
     await open_room(house.router("xmpp"), "matrix")
     answer = await house.router("xmpp").update(BALCONY, commit("xmpp", 1, add=[stranger]))
     assert code_of(answer) is RefusalCode.NOT_ALLOWED
-    created = creation("shop", leaves=(stranger,))
+    created = creation("shop", leaves=(stranger,), room="orchard")
     assert code_of(await house.router("shop").update(room_uri("orchard"), created)) is RefusalCode.NOT_ALLOWED
 
 

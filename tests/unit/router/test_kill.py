@@ -39,7 +39,7 @@ async def test_whatever_was_answered_survives_being_killed(tmp_path: Path) -> No
     for turn in range(5):
         answered |= await run_and_kill(tmp_path, turn, chance.uniform(0.02, 0.4))
     house = House.build(tmp_path)
-    await house.hub.start()
+    await house.open()
     try:
         views = {view.room: view for view in await house.hub.rooms()}
         kept = await hear(house.router("matrix"), sum(view.messages for view in views.values()) + len(ROOMS))

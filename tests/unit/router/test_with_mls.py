@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bridge.room_context import REVISION, RoomContext, encode_context
 from bridge.router.contract import Accepted, BadRequest, Envelope, HandshakeBundle, Kind, Refusal, RefusalCode, Router
 from bridge.router.mls_groups import MlsGroups
+from protocol import cbor
 from protocol.leg import LegClass
-from protocol.mls import Group, Identity, KeyPackageBundle
+from protocol.mls import Group, Identity, KeyPackageBundle, committing
+from protocol.mls.codec import vec
+from protocol.mls.extensions import Extension, ExtensionType
 from protocol.mls.proposals import ReInit
 from tests.unit.router.conftest import House, hear
 from tests.unit.router.doubles import endpoint, namespace, room_uri
@@ -39,8 +43,10 @@ class Client:
     def now(self) -> int:
         return self.house.clock.now // 1000
 
-    async def create(self, room: str = BALCONY) -> Accepted | Refusal:
-        self.group = Group.create(self.identity, room.encode(), now=self.now, random=os.urandom)
+    async def create(self, room: str = BALCONY, founding: int = 0) -> Accepted | Refusal:
+        context = encode_context(RoomContext(room, "group", "Balcony", (), founding=founding))
+        group_id = f"{room} {founding}".encode()
+        self.group = Group.create(self.identity, group_id, context=context, now=self.now, random=os.urandom)
         return await self.router.update(room, HandshakeBundle(self.group.group_info(random=os.urandom)))
 
     def stage(self, **what) -> tuple[HandshakeBundle, object]:
@@ -72,7 +78,7 @@ class Client:
 @pytest.fixture
 async def house(tmp_path: Path):
     house = House.build(tmp_path, groups=MlsGroups())
-    await house.hub.start()
+    await house.open()
     yield house
     await house.hub.stop()
 
@@ -102,7 +108,7 @@ async def test_endpoints_talk_and_the_router_cannot_read_it(house: House, couple
     await house.hub.stop()
     for path in house.folder.rglob("*"):
         assert path.is_dir() or SECRET not in path.read_bytes(), path
-    await house.hub.start()
+    await house.open()
 
 
 async def test_the_room_shows_what_the_leaves_say_of_themselves(house: House, couple: tuple[Client, Client]) -> None:
@@ -124,14 +130,14 @@ async def test_the_first_commit_of_an_epoch_wins_and_the_loser_follows_it(couple
     assert commit.kind is Kind.COMMIT
     matrix.group.process(commit.body, now=matrix.now)
     assert isinstance(await matrix.commit(context={0x8002: b"matrix's"}), Accepted)
-    assert dict(matrix.group.context) == {0x8001: b"xmpp's", 0x8002: b"matrix's"}
+    assert {key: matrix.group.context[key] for key in (0x8001, 0x8002)} == {0x8001: b"xmpp's", 0x8002: b"matrix's"}
 
 
 async def test_the_state_survives_a_restart(house: House, couple: tuple[Client, Client]) -> None:
     xmpp, _ = couple
     await house.hub.stop()
     house.hub = House.build(house.folder, groups=MlsGroups()).hub
-    await house.hub.start()
+    await house.open()
     xmpp.router = house.router("xmpp")
     assert isinstance(await xmpp.commit(path=True), Accepted)
     assert isinstance(await xmpp.commit(path=True), Accepted)
@@ -141,7 +147,8 @@ async def test_a_third_is_added_and_a_second_removed(house: House, couple: tuple
     xmpp, matrix = couple
     shop = Client(house, "shop")
     assert isinstance(await xmpp.invite(shop), Accepted)
-    assert isinstance(await xmpp.commit(remove=[matrix.group.own_leaf]), Accepted)
+    newer = {REVISION: cbor.encode(1)}
+    assert isinstance(await xmpp.commit(remove=[matrix.group.own_leaf], context=newer), Accepted)
     (refused,) = await matrix.router.submit([matrix.envelope(b"wait")])
     assert code_of(refused) is RefusalCode.NOT_ALLOWED
     (accepted,) = await xmpp.router.submit([xmpp.envelope(b"he is gone")])
@@ -279,3 +286,41 @@ async def test_junk_is_malformed_everywhere(couple: tuple[Client, Client], junk:
     assert code_of(answer) is RefusalCode.MALFORMED
     with pytest.raises(BadRequest):
         await xmpp.router.publish([junk])
+
+
+async def test_a_room_is_founded_anew_with_a_group_of_its_own(house: House, couple: tuple[Client, Client]) -> None:
+    xmpp, matrix = couple
+    (late,) = [xmpp.envelope(b"too late")]
+    assert isinstance(await matrix.create(founding=1), Accepted)
+    (refused,) = await xmpp.router.submit([late])
+    assert code_of(refused) is RefusalCode.EPOCH_TOO_OLD and refused.founding == 1
+    view = await house.hub.room(BALCONY)
+    assert view is not None and (view.founding, view.group_id) == (1, matrix.group.group_id)
+
+
+async def test_a_commit_that_rewrites_the_room_is_refused(couple: tuple[Client, Client]) -> None:
+    xmpp, _ = couple
+    other = encode_context(RoomContext(room_uri("orchard"), "group", "Orchard", ()))
+    assert code_of(await xmpp.commit(context=other)) is RefusalCode.INVALID_PROPOSAL
+    assert code_of(await xmpp.commit(context={REVISION: b"\xff"})) is RefusalCode.INVALID_PROPOSAL
+
+
+@pytest.mark.parametrize("key", [None, b"", b"short", bytes(33), bytes(32)])
+async def test_a_group_info_by_which_nobody_could_come_back_is_refused(
+    couple: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch, key: bytes | None
+) -> None:
+    """The key must be there, of the right length, and a point that something can be sealed to."""
+    xmpp, matrix = couple
+    whole = committing.Extension
+
+    def spoilt(type_: int, data: bytes) -> Extension:
+        if type_ != ExtensionType.EXTERNAL_PUB:
+            return whole(type_, data)
+        return whole(0xFAFA, b"") if key is None else whole(type_, vec(key))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(committing, "Extension", spoilt)
+        bundle, _ = xmpp.stage(path=True)
+    answer = await xmpp.router.update(BALCONY, bundle)
+    assert code_of(answer) in (RefusalCode.INVALID_PROPOSAL, RefusalCode.MALFORMED)
+    assert isinstance(await matrix.commit(path=True), Accepted)
