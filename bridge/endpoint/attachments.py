@@ -154,7 +154,7 @@ class Attachments:
         except AttachmentError as error:
             raise Permanent(Reason.MEDIA_UNREACHABLE, f"the attachment cannot be opened: {error}") from error
         except KeyError as error:
-            raise Permanent(Reason.MEDIA_UNREACHABLE, "the attachment is no longer there") from error
+            raise Permanent(Reason.ATTACHMENT_LOST, "the attachment is no longer there") from error
         except (RouterUnavailable, aiohttp.ClientError, TimeoutError) as error:
             raise Retry(f"the attachment cannot be fetched: {error}") from error
 

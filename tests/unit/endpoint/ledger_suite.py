@@ -13,6 +13,7 @@ from bridge.endpoint.ledger.contract import (
     Change,
     DeliveryKind,
     DeliveryRow,
+    Fate,
     InboxRow,
     Ledger,
     MessageRow,
@@ -25,6 +26,8 @@ from bridge.endpoint.ledger.contract import (
     RoomRow,
     State,
     StatusRow,
+    UnansweredRow,
+    moves,
 )
 
 ROOM = "mimi://bridge.example/r/one"
@@ -155,6 +158,41 @@ class LedgerSuite:
         ]
         assert (shown.timeline[3].reason, shown.timeline[3].text) == ("r", "t")
         assert await ledger.show(TWO) is None
+
+    async def test_the_log_moves_by_the_same_table_as_the_code(self, ledger: Ledger) -> None:
+        for before in State:
+            for after in State:
+                mimi_id = b"\x01" + bytes([before, after]) + bytes(29)
+                await ledger.commit(Change(messages=[message(mimi_id, state=before)]))
+                await ledger.commit(Change(statuses=[StatusRow(mimi_id=mimi_id, by="b", state=after, at=1)]))
+                now = (await ledger.messages([mimi_id]))[mimi_id].state
+                assert now is (after if moves(before, after) else before), (before, after)
+
+    async def test_only_a_replay_takes_a_message_out_of_its_end(self, ledger: Ledger) -> None:
+        await ledger.commit(Change(messages=[message(ONE, state=State.FAILED), message(TWO, state=State.READ)]))
+        again = [StatusRow(mimi_id=id_, by="", state=State.DELIVERED, at=1) for id_ in (ONE, TWO)]
+        await ledger.commit(Change(revived=again))
+        states = {id_: row.state for id_, row in (await ledger.messages([ONE, TWO])).items()}
+        assert states == {ONE: State.DELIVERED, TWO: State.READ}
+
+    async def test_what_is_unanswered_is_kept_until_it_is_done(self, ledger: Ledger) -> None:
+        rows = [
+            UnansweredRow(id=id_, mimi_id=mimi_id, room=room, content=b"said", at=1, deadline=deadline)
+            for id_, mimi_id, room, deadline in ((8, TWO, ROOM, 50), (7, ONE, ROOM, 90), (9, bytes(32), "other", 10))
+        ]
+        await ledger.commit(Change(messages=[message(ONE), message(TWO)], unanswered=rows))
+        assert [row.id for row in await ledger.unanswered(ROOM)] == [7, 8]  # in the order in which it was said
+        assert [row.id for row in await ledger.overdue(50, 10)] == [9, 8]
+        await ledger.commit(Change(owed=[(ONE, ("a", "b"))]))
+        answer = StatusRow(mimi_id=ONE, by="u", state=State.SENT, at=2, who="a")
+        await ledger.commit(Change(noted=[answer]))
+        fates = await ledger.fates([ONE, TWO, bytes(32)])
+        assert fates[ONE] == Fate(message=message(ONE), steps=(answer,), owed=("a", "b"))
+        assert fates[TWO].owed == ()
+        assert set(fates) == {ONE, TWO}
+        await ledger.commit(Change(unanswered_done=[ONE]))
+        assert (await ledger.fates([ONE]))[ONE].owed is None
+        assert await ledger.last_id() == 9
 
     async def test_the_log_is_listed_newest_first(self, ledger: Ledger) -> None:
         await ledger.commit(Change(messages=[message(ONE), message(TWO, room="other")]))
