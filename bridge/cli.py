@@ -125,10 +125,11 @@ def message_list(
     state: Annotated[str, typer.Option(help="queued, sent, delivered, read, failed, uncertain, or parked.")] = "",
     room: Annotated[str, typer.Option(help="Only this room.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    before: Annotated[str, typer.Option(help="Only what is older than the message of this id: the next page.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """List the newest messages."""
-    query = {"limit": str(limit), "state": state, "room": room}
+    query = {"limit": str(limit), "state": state, "room": room, "before": before}
     found = ask(config, endpoint, lambda api, name: api.get(name, "messages", list[MessageView], **query))
     rows = [_message_row(name, message) for name, messages in found for message in messages]
     show(rows, as_json, ["endpoint", "id", "direction", "state", "at", "sender", "reason"], "no messages")

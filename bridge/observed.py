@@ -19,17 +19,17 @@ class ObservedEndpoint:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    async def messages(self, *, limit: int, room: str, state: str) -> Sequence[MessageView]:
-        """Return the newest messages; raises ``ValueError`` for a state that there is none of."""
+    async def messages(self, *, limit: int, room: str, state: str, before: str = "") -> Sequence[MessageView]:
+        """Return the newest messages; raises ``ValueError`` for a state that there is none of, or for what is no id."""
+        earlier = _mimi_id(before) if before else b""
         if state == PARKED:
-            rows = await self._endpoint.ledger.parked()
-            parked = [_parked(row) for row in rows if room in ("", row.room)]
-            return parked[-limit:][::-1]
+            return list(map(_parked, await self._endpoint.ledger.parked(limit=limit, room=room, before=earlier)))
         if state and state.upper() not in State.__members__:
             names = ", ".join(name.lower() for name in State.__members__)
             raise ValueError(f"state: '{state}' is none of {names}, {PARKED}")
         wanted = State[state.upper()] if state else None
-        return [_message(row) for row in await self._endpoint.messages(limit=limit, room=room, state=wanted)]
+        rows = await self._endpoint.messages(limit=limit, room=room, state=wanted, before=earlier)
+        return list(map(_message, rows))
 
     async def message(self, id: str) -> MessageView | None:  # noqa: A002 - the word of the field
         """Return one message with its timeline; raises ``ValueError`` for what is no id."""

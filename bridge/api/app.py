@@ -91,8 +91,11 @@ class KeyView(Struct, frozen=True):
 class Observed(Protocol):
     """What the interface asks of one endpoint."""
 
-    async def messages(self, *, limit: int, room: str, state: str) -> Sequence[MessageView]:
-        """Return the newest messages, newest first; ``state`` '' for all, ``parked`` for those that wait."""
+    async def messages(self, *, limit: int, room: str, state: str, before: str = "") -> Sequence[MessageView]:
+        """Return the newest messages, newest first; ``state`` '' for all, ``parked`` for those that wait.
+
+        ``before`` is the id of a message: only what is older is wanted.
+        """
 
     async def message(self, id: str) -> MessageView | None:  # noqa: A002 - the word of the field
         """Return one message with its timeline."""
@@ -155,8 +158,8 @@ class Api:
         limit = request.query.get("limit", "50")
         if not limit.isdecimal() or not 1 <= int(limit) <= 10_000:
             raise web.HTTPBadRequest(text=f"limit: '{limit}' is not within 1..10000")
-        state = request.query.get("state", "")
-        return _json(await endpoint.messages(limit=int(limit), room=request.query.get("room", ""), state=state))
+        room, state, before = (request.query.get(name, "") for name in ("room", "state", "before"))
+        return _json(await endpoint.messages(limit=int(limit), room=room, state=state, before=before))
 
     async def _message(self, request: web.Request) -> web.Response:
         found = await self._asked(request).message(request.match_info["id"])

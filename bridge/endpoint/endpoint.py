@@ -331,9 +331,11 @@ class Endpoint:
 
     # --- for operators ------------------------------------------------------------------------------------------------
 
-    async def messages(self, *, limit: int = 50, room: str = "", state: State | None = None) -> Sequence[MessageRow]:
-        """Return the newest messages of the log, newest first."""
-        return await self.ledger.log(limit=limit, room=room, state=state)
+    async def messages(
+        self, *, limit: int = 50, room: str = "", state: State | None = None, before: bytes = b""
+    ) -> Sequence[MessageRow]:
+        """Return the newest messages of the log, newest first; those before ``before``, a MIMI id, if it is given."""
+        return await self.ledger.log(limit=limit, room=room, state=state, before=before)
 
     async def message(self, mimi_id: bytes) -> MessageLog | None:
         """Return one message with its timeline."""
@@ -341,9 +343,10 @@ class Endpoint:
 
     async def replay(self, mimi_id: bytes) -> None:
         """Put a parked delivery back at the head of its conversation. Raises ``NotReplayable``."""
-        row = next((row for row in await self.ledger.parked() if row.mimi_id == mimi_id), None)
+        found = await self.ledger.show(mimi_id)
+        row = found.delivery if found is not None else None
         room = self.rooms.get(row.room) if row is not None else None
-        if row is None or room is None:
+        if row is None or not row.parked or room is None:
             raise NotReplayable(f"nothing is parked under {mimi_id.hex()}")
         again = structs.replace(
             row, parked=False, replayed=True, sending=False, attempts=0, next_at=0, reason="", text=""

@@ -79,7 +79,7 @@ async def test_what_waited_then_goes_on(house: House) -> None:
     await until(lambda: sea.statuses("m8") and sea.statuses("m9") and sea.statuses("m10"))
     assert Status.DELIVERED in sea.statuses("m8")
 
-    parked = await house.endpoints["sky"].ledger.parked()
+    parked = await house.endpoints["sky"].ledger.parked(limit=10)
     await house.endpoints["sky"].replay(parked[0].mimi_id)
     await until(lambda: len(sky.taken) == 24)
     assert sky.taken[-1].text == "park me"

@@ -195,11 +195,16 @@ class Ledger(Protocol):
     async def delivery_rooms(self) -> Mapping[str, int]:
         """Return the rooms with deliveries that are not parked, and how many."""
 
-    async def parked(self) -> Sequence[DeliveryRow]:
-        """Return all parked deliveries, oldest first."""
+    async def parked(self, *, limit: int, room: str = "", before: bytes = b"") -> Sequence[DeliveryRow]:
+        """Return the newest parked deliveries, newest first; those before ``before``, a MIMI id, if it is given."""
 
-    async def log(self, *, limit: int, room: str = "", state: State | None = None) -> Sequence[MessageRow]:
-        """Return the newest messages of the log, newest first."""
+    async def log(
+        self, *, limit: int, room: str = "", state: State | None = None, before: bytes = b""
+    ) -> Sequence[MessageRow]:
+        """Return the newest messages of the log, newest first; those before ``before``, a MIMI id, if it is given.
+
+        Nothing comes before a message that is not in the log.
+        """
 
     async def show(self, mimi_id: bytes) -> MessageLog | None:
         """Return one message with its timeline."""

@@ -200,21 +200,33 @@ class Reads:
         query = select(table.c.room, func.count()).where(table.c.parked.is_(False)).group_by(table.c.room)
         return dict(map(tuple, await self._read(lambda connection: connection.execute(query).all())))
 
-    async def parked(self) -> Sequence[DeliveryRow]:
-        """Return all parked deliveries, oldest first."""
-        table = tables.delivery
-        query = select(table).where(table.c.parked.is_(True)).order_by(table.c.id)
+    async def parked(self, *, limit: int, room: str = "", before: bytes = b"") -> Sequence[DeliveryRow]:
+        """Return the newest parked deliveries, newest first; those before ``before``, a MIMI id, if it is given."""
+        table, other = tables.delivery, tables.delivery.alias()
+        query = select(table).where(table.c.parked.is_(True)).order_by(table.c.id.desc()).limit(limit)
+        if room:
+            query = query.where(table.c.room == room)
+        if before:
+            query = query.where(
+                table.c.id < select(func.max(other.c.id)).where(other.c.mimi_id == before).scalar_subquery()
+            )
         rows = await self._read(lambda connection: connection.execute(query).all())
         return self._readable("delivery", rows, self._delivery)
 
-    async def log(self, *, limit: int, room: str = "", state: State | None = None) -> Sequence[MessageRow]:
-        """Return the newest messages of the log, newest first."""
-        table = tables.message
+    async def log(
+        self, *, limit: int, room: str = "", state: State | None = None, before: bytes = b""
+    ) -> Sequence[MessageRow]:
+        """Return the newest messages of the log, newest first; those before ``before``, a MIMI id, if it is given."""
+        table, other = tables.message, tables.message.alias()
         query = select(table).order_by(table.c.number.desc()).limit(limit)
         if room:
             query = query.where(table.c.room == room)
         if state is not None:
             query = query.where(table.c.state == int(state))
+        if before:
+            query = query.where(
+                table.c.number < select(other.c.number).where(other.c.mimi_id == before).scalar_subquery()
+            )
         return [self._message(r) for r in await self._read(lambda connection: connection.execute(query).all())]
 
     async def show(self, mimi_id: bytes) -> MessageLog | None:

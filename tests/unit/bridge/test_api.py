@@ -24,7 +24,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.replayed: list[str] = []
 
-    async def messages(self, *, limit: int, room: str, state: str) -> Sequence[MessageView]:
+    async def messages(self, *, limit: int, room: str, state: str, before: str = "") -> Sequence[MessageView]:
         if state not in ("", "parked"):
             raise ValueError(f"state: '{state}' is none of queued, parked")
         return [MessageView(ID, "mimi://b.example/r/1", "out", "mimi://b.example/u/xmpp~a", 1, "parked", parked=True)]

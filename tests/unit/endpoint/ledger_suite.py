@@ -200,6 +200,9 @@ class LedgerSuite:
         assert [row.mimi_id for row in await ledger.log(limit=5)] == [TWO, ONE]
         assert [row.mimi_id for row in await ledger.log(limit=1)] == [TWO]
         assert [row.mimi_id for row in await ledger.log(limit=5, room=ROOM)] == [ONE]
+        assert [row.mimi_id for row in await ledger.log(limit=5, before=TWO)] == [ONE], "the next page"
+        assert not await ledger.log(limit=5, before=ONE)
+        assert not await ledger.log(limit=5, before=b"unknown"), "nothing comes before what is not there"
         (failed,) = await ledger.log(limit=5, state=State.FAILED)
         assert (failed.mimi_id, failed.reason) == (ONE, "why")
 
@@ -234,7 +237,7 @@ class LedgerSuite:
         )
         await ledger.commit(Change(deliveries=[parked], deliveries_done=[9]))
         assert await ledger.deliveries(ROOM, 9) == [rows[1]]
-        assert await ledger.parked() == [parked]
+        assert await ledger.parked(limit=5) == [parked]
         assert await ledger.last_id() == 10
 
     async def test_offers_are_kept_by_room_newest_first(self, ledger: Ledger) -> None:

@@ -88,7 +88,7 @@ async def test_no_statement_reads_through_a_table_that_grows(watch: tuple[Watch,
         "outbox_rows": ([1, 2],),
         "deliveries": (ROOM, 5),
         "delivery_rooms": (),
-        "parked": (),
+        "parked": {"limit": 5, "room": ROOM, "before": ONE},
         "log": {"limit": 5},
         "show": (ONE,),
         "last_id": (),
@@ -98,7 +98,8 @@ async def test_no_statement_reads_through_a_table_that_grows(watch: tuple[Watch,
         await (getattr(ledger, name)(**arguments) if isinstance(arguments, dict) else getattr(ledger, name)(*arguments))
     watched.call = "log"
     await ledger.log(limit=5, room=ROOM)
-    await ledger.log(limit=5, state=State.FAILED)
+    await ledger.log(limit=5, state=State.FAILED, before=ONE)
+    await ledger.parked(limit=5)
     await ledger.log(limit=5, room=ROOM, state=State.FAILED)
 
     slow = []
