@@ -63,7 +63,7 @@ async def test_everything_that_was_known_then_is_known_still(house: House) -> No
     assert (logged["m5"].state, logged["m5"].reason) == (State.FAILED, "rejected")
     assert logged["m6"].state is State.FAILED
     timeline = (await sea.message(logged["m5"].mimi_id)).timeline  # type: ignore[union-attr]
-    assert [step.state for step in timeline][:2] == [State.QUEUED, State.SENT]
+    assert timeline[0].state is State.QUEUED
     assert timeline[-1].reason == "rejected"
     assert timeline[-1].text == "no"
     assert {row.native_id for row in await sky.messages(limit=100)} >= {"n1", "n2", "w1", "sky-1"}

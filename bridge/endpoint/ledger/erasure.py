@@ -48,10 +48,10 @@ def _with_edits(connection: Connection, sealer: Sealer, erased: Erased) -> list[
 
 
 def _empty(connection: Connection, gone: Sequence[bytes]) -> None:
-    message, delivery, offer, outbox = tables.message, tables.delivery, tables.offer, tables.outbox
-    unanswered = tables.unanswered
+    message, offer = tables.message, tables.offer
     connection.execute(update(message).where(message.c.mimi_id.in_(gone)).values(excerpt=b""))
     connection.execute(delete(offer).where(offer.c.mimi_id.in_(gone)))
-    connection.execute(update(outbox).where(outbox.c.mimi_id.in_(gone)).values(content=b""))
-    connection.execute(update(unanswered).where(unanswered.c.mimi_id.in_(gone)).values(content=b""))
-    connection.execute(update(delivery).where(delivery.c.mimi_id.in_(gone)).values(content=b"", plan=b""))
+    for table in (tables.outbox, tables.unanswered, tables.delivery):
+        connection.execute(update(table).where(table.c.mimi_id.in_(gone)).values(content=b""))
+    plans = tables.delivery.c.mimi_id.in_(gone)
+    connection.execute(update(tables.delivery).where(plans).values(plan=b""))

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, literal_column, or_, select, update
 
 from bridge.backoff import Sleep
 from bridge.endpoint.ledger import tables
@@ -78,8 +78,8 @@ async def prune(database: Database, keep: Keep, now: int, sleep: Sleep = asyncio
 
 def _waits(mimi_id: ColumnElement[bytes]) -> ColumnElement[bool]:
     """Whether something is still to be done about a message."""
-    delivery, outbox = tables.delivery, tables.outbox
-    return exists().where(delivery.c.mimi_id == mimi_id) | exists().where(outbox.c.mimi_id == mimi_id)
+    waiting = (tables.delivery, tables.outbox, tables.unanswered)
+    return or_(*(exists().where(table.c.mimi_id == mimi_id) for table in waiting))
 
 
 def _excerpts(connection: Connection, before: int) -> int:

@@ -7,9 +7,9 @@ A sealed value is ``version (1) || key id (4) || nonce (12) || ciphertext and ta
 row (its table and primary key) are authenticated, so that a value copied into another row does not open there. Version
 1 was sealed under the configured key itself; it is opened still, and sealed anew whenever its row is written.
 
-Nonces are random: after 2^32 values under one key the chance that two are alike is still below 2^-32 (NIST SP 800-38D
-§8.3). A ledger that seals a hundred values a second reaches that in a year and four months of never pausing; ``budget``
-counts what this process has sealed.
+Nonces are random: after 2^32 values under one key the chance that two are alike is still below 2^-32 (NIST SP 800-38D).
+A ledger that seals a hundred values a second comes there after sixteen months without a pause; ``sealed`` counts what
+this process has sealed.
 """
 
 from __future__ import annotations

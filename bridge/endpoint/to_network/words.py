@@ -22,6 +22,7 @@ _WORDS: Mapping[str, str] = {
     Reason.MEDIA_REFUSED: "The recipient's network does not take this file.",
     Reason.TOO_LARGE: "It is too large.",
     Reason.EXPIRED: "It expired before it could be delivered.",
+    Reason.DELETED: "It was deleted before it was delivered.",
     Reason.REJECTED: "The recipient's network refused it.",
     Reason.UNCERTAIN: "Nobody can say whether it was delivered.",
     Reason.LEFT: "The recipient is no longer here.",
