@@ -55,6 +55,13 @@ def main() -> None:
     except RialtoError as error:
         typer.echo(f"rialto: {error}", err=True)
         sys.exit(1)
+    except ExceptionGroup as group:  # of endpoints that start side by side
+        ours, others = group.split(RialtoError)
+        if ours is None or others is not None:
+            raise
+        for one in ours.exceptions:
+            typer.echo(f"rialto: {one}", err=True)
+        sys.exit(1)
 
 
 # --- the daemon -------------------------------------------------------------------------------------------------------

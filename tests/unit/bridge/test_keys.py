@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bridge import assembly, escrow, secrets
+from bridge import assembly, cli, escrow, secrets
 from bridge.authority import read_grant, read_public
 from bridge.cli import app
 from bridge.config import load
-from bridge.errors import SecretError
+from bridge.errors import NotGrantedError, SecretError
 from protocol.grant import key_id, public_of
 
 ACCOUNT = """
@@ -190,3 +190,21 @@ def test_what_is_sealed_opens_under_its_passphrase_only() -> None:
         escrow.unseal(sealed, "another passphrase")
     with pytest.raises(SecretError, match="12 characters"):
         escrow.seal({}, "short", os.urandom)
+
+
+def test_what_endpoints_that_start_side_by_side_end_of_is_said_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = ExceptionGroup("tasks", [NotGrantedError("endpoint 'sea' has no grant"), SecretError("no key")])
+
+    def end() -> None:
+        raise ended
+
+    monkeypatch.setattr(cli, "app", end)
+    with pytest.raises(SystemExit) as found:
+        cli.main()
+    assert found.value.code == 1
+    assert capsys.readouterr().err == "rialto: endpoint 'sea' has no grant\nrialto: no key\n"
+    ended = ExceptionGroup("tasks", [NotGrantedError("a"), RuntimeError("a defect")])
+    with pytest.raises(ExceptionGroup):
+        cli.main()
