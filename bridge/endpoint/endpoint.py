@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from msgspec import Struct, structs
 
-from adapters.contract import Account, Adapter, Health, Retry, SignedOut
+from adapters.contract import FILE_SECONDS, Account, Adapter, Health, Retry, SignedOut
 from bridge.authority import Granter, OperatorAuthority
 from bridge.backoff import wait as backoff
 from bridge.directory import Directory
@@ -33,6 +33,7 @@ from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
 from bridge.endpoint.to_network.attempt import Carrier
+from bridge.endpoint.to_network.calls import within
 from bridge.endpoint.to_network.outcome import Outcomes
 from bridge.endpoint.to_network.pace import Pace
 from bridge.endpoint.to_network.plan import Planner
@@ -159,7 +160,7 @@ class Endpoint:
             remembered=settings.limits.people_remembered,
         )
         self.keys = Keys(ledger, clock, random, authority=self._authority, granter=self._granter)
-        context = Context(clock=clock, random=random, metrics=metrics)
+        context = self._context = Context(clock=clock, random=random, metrics=metrics)
         self.outbox = Outbox(
             ledger, router, clock=clock, random=random, fatal=fatal,
             age=settings.retry.age, answer=settings.retry.answer,
@@ -220,7 +221,10 @@ class Endpoint:
         while True:
             attempt += 1
             try:
-                await self.adapter.open(account)
+                await within(self._context, FILE_SECONDS, self.adapter.open(account))
+            except TimeoutError:
+                wait = backoff(attempt, limits.first, limits.longest, self._random)
+                log.warning("the account does not open", endpoint=self.settings.name, seconds=FILE_SECONDS)
             except Retry as outcome:
                 wait = backoff(attempt, limits.first, limits.longest, self._random, outcome.after)
                 log.warning("the network cannot be reached", endpoint=self.settings.name, error=str(outcome))

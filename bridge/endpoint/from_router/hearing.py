@@ -42,6 +42,7 @@ from protocol.uri import base_network
 
 CURSOR = "router-cursor"
 
+_SIGN_S = 10.0  # a sign that is not shown by then is worth nothing any more
 _AHEAD = 4  # batches that may be decrypted before the first of them is durable
 _RETRY_S = (0.1, 5.0)
 _UNINTELLIGIBLE_S = 60.0
@@ -332,7 +333,10 @@ class Hearing:
 
     async def _type(self, adapter: Typing, room: Room, sender: Profile, active: bool) -> None:
         try:
-            await adapter.typing(room.conversation, sender, active)
+            async with asyncio.timeout(_SIGN_S):
+                await adapter.typing(room.conversation, sender, active)
+        except TimeoutError:
+            log.debug("typing was not shown in time", room=room.tag)
         except Outcome as outcome:
             log.debug("typing was not shown", room=room.tag, outcome=outcome.code)
         except Exception:

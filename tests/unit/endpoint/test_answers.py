@@ -430,6 +430,23 @@ async def test_sends_that_hang_hold_up_only_their_own_conversations(house: House
     assert sky.texts() == ["free"]
 
 
+async def test_an_account_that_does_not_open_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(FakeAdapter):
+        tries = 0
+
+        async def open(self, account: Any) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                await asyncio.Event().wait()
+            await super().open(account)
+
+    monkeypatch.setattr("bridge.endpoint.endpoint.FILE_SECONDS", 0.05)
+    adapter = Slow(house.networks["sky"])
+    async with asyncio.timeout(30):
+        await house.make("sky", adapter).start()
+    assert adapter.tries == 2
+
+
 async def test_what_expires_while_it_waits_is_not_delivered_late(house: House, here: Direct) -> None:
     clock, down = Later(), True
     adapter = FakeAdapter(house.networks["sky"], lambda *_: Unreachable("down") if down else None)
