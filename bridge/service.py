@@ -23,12 +23,13 @@ from bridge.api.app import Api
 from bridge.api.metrics import Figures
 from bridge.assembly import split_address
 from bridge.config import Loaded
+from bridge.endpoint.context import Context
 from bridge.endpoint.endpoint import Endpoint
 from bridge.errors import ServiceError
 from bridge.observed import ObservedEndpoint
 from bridge.router.client import HttpRouter
 from bridge.router.contract import Router
-from bridge.router.hub import Hub, wall_clock
+from bridge.router.hub import Hub
 from bridge.router.server import RouterServer
 from bridge.secrets import create_authority, ledger_key, router_token
 from protocol.uri import endpoint_uri
@@ -129,9 +130,7 @@ class Daemon:
             self._router_of(name),
             assembly.endpoint_database(self._loaded, name, config),
             ledger_key(self._loaded.data),
-            clock=wall_clock,
-            random=os.urandom,
-            metrics=self._figures.of(name),
+            Context(metrics=self._figures.of(name)),
             authority=judge,
             granter=assembly.granting(self._loaded, judge),
         )

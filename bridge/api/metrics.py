@@ -18,6 +18,9 @@ _HELP = {
     "parked": "Messages that wait for an operator",
     "retries": "Attempts after the first",
     "statuses": "Statuses shown to native senders",
+    "quarantined": "Things that could not be handled and were put aside: rialto quarantine list",
+    "defects": "Defects of an adapter or of the bridge that were survived",
+    "restarts": "Times that the endpoint failed and was started again",
 }
 
 

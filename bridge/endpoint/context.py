@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from bridge.backoff import Backoff, Random, Sleep
 from bridge.endpoint.metrics import Metrics, Silent
+from bridge.limits import Limits
 
 Clock = Callable[[], int]
 """The wall clock, in milliseconds since 1970."""
@@ -29,7 +30,7 @@ class Context:
     """Time, chance and counting of one endpoint. In tests time may be virtual and chance repeatable.
 
     ``clock`` is the wall clock in milliseconds, ``sleep`` and ``timeout`` are those of asyncio, ``random(n)`` gives n
-    unpredictable octets, ``metrics`` counts.
+    unpredictable octets, ``metrics`` counts, ``limits`` bounds.
     """
 
     clock: Clock = wall_clock
@@ -37,6 +38,7 @@ class Context:
     metrics: Metrics = field(default_factory=Silent)
     sleep: Sleep = asyncio.sleep
     timeout: Timeout = asyncio.timeout
+    limits: Limits = field(default_factory=Limits)
 
     def backoff(self, first: float, longest: float) -> Backoff:
         """Return the waits, in seconds from ``first`` to ``longest``, of something that is tried again and again."""

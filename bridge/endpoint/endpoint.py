@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from msgspec import Struct, structs
 
-from adapters.contract import FILE_SECONDS, Account, Adapter, Health, Retry, SignedOut
+from adapters.contract import FILE_SECONDS, Account, Adapter, Direct, Health, Retry, SignedOut
 from bridge.authority import Granter, OperatorAuthority
-from bridge.backoff import wait as backoff
 from bridge.directory import Directory
+from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments
 from bridge.endpoint.context import Context
 from bridge.endpoint.errors import EndpointError, NotReplayable
-from bridge.endpoint.from_network.lookup import Lookup
-from bridge.endpoint.from_network.receiving import Receiving
+from bridge.endpoint.from_network.accept import Accept
+from bridge.endpoint.from_network.check import Check
+from bridge.endpoint.from_network.media import AwaitingMedia
+from bridge.endpoint.from_network.receive import Receive
+from bridge.endpoint.from_network.translate import Translate
 from bridge.endpoint.from_router.hearing import Hearing
-from bridge.endpoint.ledger.contract import Change, Ledger, MessageLog, MessageRow, State
+from bridge.endpoint.ledger.contract import Change, Damaged, Ledger, MessageLog, MessageRow, State, StatusRow
 from bridge.endpoint.ledger.sealing import Sealer
 from bridge.endpoint.ledger.sql import SqlLedger
 from bridge.endpoint.ledger.store import LedgerStore
 from bridge.endpoint.membership.keys import Keys
 from bridge.endpoint.membership.names import keep_names
 from bridge.endpoint.membership.session import Trust
-from bridge.endpoint.metrics import Metrics, Silent
 from bridge.endpoint.offers.early import EarlyAliases, InFlight
 from bridge.endpoint.offers.offers import Offers
+from bridge.endpoint.quarantine import KEPT_MS, Quarantine
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
@@ -39,18 +43,20 @@ from bridge.endpoint.to_network.pace import Pace
 from bridge.endpoint.to_network.plan import Planner
 from bridge.endpoint.to_network.reports import Reports
 from bridge.endpoint.to_network.schedule import Deliveries
-from bridge.endpoint.to_router.outbox import Outbox
+from bridge.endpoint.to_network.words import told
+from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.endpoint.to_router.passing import PassingSigns
-from bridge.router.contract import BadRequest, Member, Router, RouterUnavailable
+from bridge.router.contract import Member, Router
 from bridge.storage import StorageError
+from protocol import status
 from protocol.leg import LegClass, assurance
-
-Clock = Callable[[], int]
-Random = Callable[[int], bytes]
+from protocol.status import Status
 
 _PUBLISH_EVERY_S = 3600.0
 _TIDY_EVERY_S = 3600.0
-_REFUSED_S = 30.0
+_AGAIN_S = (1.0, 300.0)
+
+_UNREADABLE = translate.Failure("rejected", "the bridge cannot read any more what it had kept of the message")
 
 log = structlog.get_logger(__name__)
 
@@ -70,10 +76,10 @@ class RoomSummary(Struct, frozen=True, kw_only=True):
 
 
 class Endpoint:
-    """One endpoint. ``clock`` is the wall clock in milliseconds; ``random(n)`` gives n unpredictable octets.
+    """One endpoint, in the time and with the chance of its ``context``.
 
     ``start`` returns when the account is open; ``wait`` raises what went wrong, should the endpoint be unable to go on:
-    it is then to be stopped and started again, which loses nothing.
+    it is then to be stopped and another one made in its place, which loses nothing.
     """
 
     def __init__(
@@ -84,10 +90,8 @@ class Endpoint:
         router: Router,
         database_url: str,
         ledger_key: bytes,
-        clock: Clock,
-        random: Random,
+        context: Context,
         *,
-        metrics: Metrics | None = None,
         authority: OperatorAuthority | None = None,
         granter: Granter | None = None,
         open_ledger: Callable[[str, Sealer], Coroutine[Any, Any, Ledger]] = SqlLedger.open,
@@ -97,10 +101,8 @@ class Endpoint:
         self._account_config = account_config
         self._router = router
         self._database_url = database_url
-        self._sealer = Sealer(ledger_key, random)
-        self._clock = clock
-        self._random = random
-        self._metrics = metrics or Silent()
+        self._sealer = Sealer(ledger_key, context.random)
+        self._context = replace(context, limits=settings.limits)
         self._authority = authority
         self._granter = granter
         self._open_ledger = open_ledger
@@ -136,7 +138,7 @@ class Endpoint:
         self._ready = True
         if self._settled.is_set():
             await self.deliveries.resume()
-        await self.receiving.resume()
+        await self.media.resume()
         self._spawn(self.receiving.run(), "receive")
         self._spawn(self.deliveries.watch(self.adapter), "signs of life")
         self._listening = self._spawn(self.receiving.listen(), "listen")
@@ -150,7 +152,8 @@ class Endpoint:
 
     def _assemble(self, ledger: Ledger) -> None:
         settings, adapter, router = self.settings, self.adapter, self._router
-        clock, random, metrics, fatal = self._clock, self._random, self._metrics, self._fatal
+        context, fatal = self._context, self._fatal
+        clock, random, metrics = context.clock, context.random, context.metrics
         directory = self.directory = Directory(
             settings.domain,
             router,
@@ -160,7 +163,6 @@ class Endpoint:
             remembered=settings.limits.people_remembered,
         )
         self.keys = Keys(ledger, clock, random, authority=self._authority, granter=self._granter)
-        context = self._context = Context(clock=clock, random=random, metrics=metrics)
         self.outbox = Outbox(
             ledger, router, clock=clock, random=random, fatal=fatal,
             age=settings.retry.age, answer=settings.retry.answer,
@@ -169,7 +171,8 @@ class Endpoint:
             settings, directory, ledger, router, self.keys, self.outbox, clock=clock, random=random, fatal=fatal
         )
         self.outbox.unopened = self.rooms.establish
-        self.attachments = Attachments(settings, adapter, router, clock=clock, random=random)
+        self.quarantine = Quarantine(ledger, context, self.outbox.next_id)
+        self.attachments = Attachments(context, settings, adapter, router)
         self.pace = Pace(context)
         aliases, in_flight = EarlyAliases(), InFlight()
         self.offers = Offers(ledger, in_flight, clock)
@@ -193,15 +196,72 @@ class Endpoint:
         )  # fmt: skip
         self.trust = Trust(ledger, router, self.rooms, self.deliveries, random=random, told=settings.distrust)
         self.signs = PassingSigns(router, clock=clock, random=random)
-        self.receiving = Receiving(
-            settings, adapter, directory, ledger, self.keys, self.rooms, self.outbox, self.attachments,
-            aliases, self.offers, Lookup(ledger, self.rooms, in_flight, self.offers), self.signs,
-            failed=self.reports.fail, alive=self.pace.alive, metrics=metrics, clock=clock, random=random, fatal=fatal,
-        )  # fmt: skip
+        messages = Translate(context, settings, directory, self.keys, aliases, failed=self.reports.fail)
+        self.media = AwaitingMedia(
+            context, ledger, self.rooms, self.outbox, self.attachments, messages, self.quarantine, fatal=fatal
+        )
+        check = Check(context, directory, ledger, self.rooms, in_flight, self.offers, endpoint=who)
+        accept = Accept(
+            context,
+            directory,
+            self.rooms,
+            self.outbox,
+            check,
+            messages,
+            self.media,
+            aliases,
+            self.offers,
+            self.signs,
+            self.quarantine,
+        )
+        self.receiving = Receive(context, adapter, ledger, check, accept, self.media, alive=self.pace.alive)
         self.hearing = Hearing(
             adapter, directory, ledger, self.keys, router, self.rooms, self.outbox, greet=self.trust.greet,
             nudge=self._nudge, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
+
+        self.quarantine.lets_go("outbox", self._let_content_go)
+        self.quarantine.lets_go("delivery", self._let_delivery_go)
+        self.quarantine.lets_go("offer", self._let_offer_go)
+        ledger.damaged = self.quarantine.damaged
+
+    # --- rows that cannot be read -------------------------------------------------------------------------------------
+
+    def _let_content_go(self, row: Damaged, change: Change) -> None:
+        """Let go of a content on its way to the router; whoever said it is told."""
+        batch, room = self.outbox.batch(), self.rooms.get(row.place)
+        batch.change = change
+        change.outbox_done.append(row.id)
+        if row.mimi_id and room is not None:
+            self.reports.fail(batch, room, row.mimi_id, _UNREADABLE)
+        batch.commit()
+
+    def _let_delivery_go(self, row: Damaged, change: Change) -> None:
+        """Let go of something on its way to the network; whoever said it is told, in the room."""
+        batch, room = self.outbox.batch(), self.rooms.get(row.place)
+        batch.change = change
+        change.deliveries_done.append(row.id)
+        if room is not None:
+            if row.mimi_id:
+                self._tell_of_failure(batch, room, row.mimi_id)
+            batch.after(lambda: self._nudge(room))
+        batch.commit()
+
+    def _tell_of_failure(self, batch: Batch, room: Room, mimi_id: bytes) -> None:
+        now, random = self._context.clock(), self._context.random
+        failure = told(_UNREADABLE)
+        batch.change.statuses.append(
+            StatusRow(mimi_id=mimi_id, by="", state=State.FAILED, at=now, reason=failure.reason, text=failure.text)
+        )
+        local = room.conversation.local if isinstance(room.conversation, Direct) else None
+        by = self._router.endpoint if local is None else self.directory.user(local)
+        report = status.encode([(mimi_id, Status.ERROR)])
+        batch.post(room, translate.status_content(report, salt=random(16), by=by, room=room.uri, failure=failure))
+
+    def _let_offer_go(self, row: Damaged, change: Change) -> None:
+        """Let go of an offer: answers to it stay the text that they are."""
+        change.offers_gone.append(row.mimi_id)
+        self.ledger.commit(change)
 
     def _nudge(self, room: Room) -> None:
         if self._ready:  # until then the deliveries are only stored: the account is not open yet
@@ -214,28 +274,26 @@ class Endpoint:
             config=self._account_config,
             store=LedgerStore(self.ledger),
             groups=tuple(room.conversation for room in self.settings.rooms),
-            now=self._clock,
             network=self.settings.address_network or self.settings.network,
+            now=self._context.clock,
         )
-        attempt, limits = 0, self.settings.retry
+        limits = self.settings.retry
+        backoff = self._context.backoff(limits.first, limits.longest)
         while True:
-            attempt += 1
             try:
                 await within(self._context, FILE_SECONDS, self.adapter.open(account))
-            except TimeoutError:
-                wait = backoff(attempt, limits.first, limits.longest, self._random)
-                log.warning("the account does not open", endpoint=self.settings.name, seconds=FILE_SECONDS)
-            except Retry as outcome:
-                wait = backoff(attempt, limits.first, limits.longest, self._random, outcome.after)
-                log.warning("the network cannot be reached", endpoint=self.settings.name, error=str(outcome))
+            except (Retry, TimeoutError) as outcome:
+                wait = backoff.next(outcome.after if isinstance(outcome, Retry) else None)
+                self._action = f"the network cannot be reached: {outcome}"
+                log.warning("the network cannot be reached", endpoint=self.settings.name, why=str(outcome))
             except SignedOut as outcome:
-                wait = self.settings.retry.signed_out
+                wait = limits.signed_out
                 self._action = outcome.action
                 log.warning("signed out", endpoint=self.settings.name, action=outcome.action)
             else:
                 self._action = ""
                 return
-            await asyncio.sleep(wait)
+            await self._context.sleep(wait)
 
     async def _hear(self) -> None:
         """Listen to the router, once it is known whether the ledger is the latest."""
@@ -252,28 +310,34 @@ class Endpoint:
         while True:
             await self.rooms.forget_old_epochs()
             await self._prune()
-            await asyncio.sleep(_TIDY_EVERY_S)
+            await self._context.sleep(_TIDY_EVERY_S)
 
     async def _prune(self) -> None:
         """Let the ledger forget what it need not keep; if the disk refuses, it is tried again next time."""
+        now = self._context.clock()
         try:
-            await self.ledger.prune(self.settings.keep, self._clock())
+            await self.ledger.prune(self.settings.keep, now)
+            await self.ledger.commit(Change(quarantine_over=max(1, now - KEPT_MS)))
         except StorageError as error:
-            log.warning("the ledger could not forget what is old", endpoint=self.settings.name, error=str(error))
+            log.warning("the ledger could not forget what is old", endpoint=self.settings.name, why=str(error))
 
     async def _publish(self) -> None:
-        """Keep enough KeyPackages with the router, once it has heard our hello."""
+        """Keep enough KeyPackages with the router, once it has heard our hello.
+
+        Whatever it answers costs new members' time, nothing else.
+        """
         await self._settled.wait()
+        backoff = self._context.backoff(*_AGAIN_S)
         while True:
             try:
                 await self.keys.publish(self._router)
                 pause = _PUBLISH_EVERY_S
-            except RouterUnavailable as error:
-                log.info("key packages not published yet", error=str(error))
-                pause = 1.0
-            except BadRequest as error:  # it believes another authority, or has other namespaces for us
-                log.warning("the router refuses our key packages", error=str(error))
-                pause = _REFUSED_S
+                backoff.reset()
+            except StorageError:
+                raise
+            except Exception as error:
+                pause = backoff.next()
+                log.warning("key packages not published yet", endpoint=self.settings.name, why=str(error), again=pause)
             await self.keys.needed(pause)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -316,12 +380,20 @@ class Endpoint:
             await self.rooms.stop()
             await self.attachments.close()
         await _cancel(self._tasks)
-        await self.adapter.close()
+        await self._close_account()
         if hasattr(self, "ledger"):
             await self.ledger.close()
         if self._failure is not None and self._failure.done():
             self._failure.exception()  # it has been logged; nobody need have waited for it
         log.info("endpoint stopped", endpoint=self.settings.name)
+
+    async def _close_account(self) -> None:
+        """Close the adapter, whatever it does: it must not keep the ledger from being closed."""
+        try:
+            async with asyncio.timeout(self.settings.stop_timeout):
+                await self.adapter.close()
+        except Exception:
+            log.exception("a defect of the adapter: close", endpoint=self.settings.name)
 
     async def _finish(self) -> None:
         if self._listening is None:
@@ -368,6 +440,8 @@ class Endpoint:
         started = hasattr(self, "rooms")
         failed = self._failure is not None and self._failure.done()
         action = self._action or (self.pace.signed_out if started else "")
+        if started and self.ledger.trouble:
+            action = self.ledger.trouble
         found: dict[str, object] = {
             "endpoint": self.settings.name,
             "ready": self._ready and not failed and not action,
@@ -383,8 +457,16 @@ class Endpoint:
                 "last_event": self.receiving.last_event,
             }
         if self._ready and isinstance(self.adapter, Health):
-            found["network"] = dict(self.adapter.health())
+            found["network"] = _asked(self.adapter)
         return found
+
+
+def _asked(adapter: Health) -> dict[str, object]:
+    """Ask an adapter for its health; one that fails to answer is not well, and nobody else suffers for it."""
+    try:
+        return dict(adapter.health())
+    except Exception as error:
+        return {"connected": False, "defect": f"{type(error).__name__}: {error}"}
 
 
 def _summary(room: Room, waiting: int) -> RoomSummary:

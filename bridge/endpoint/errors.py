@@ -6,7 +6,9 @@
     ├── SealError      bridge.endpoint.ledger.sealing   a ledger row that this key does not open, or that was moved
     ├── LedgerError    bridge.endpoint.ledger.contract    the ledger holds something this version cannot read
     ├── MovedError    bridge.endpoint.membership.names    the configuration names all its people anew
-    └── NotReplayable  bridge.endpoint.to_network.schedule  there is nothing parked under that id
+    ├── AdapterFailed  bridge.endpoint.from_network.receive  the adapter does not do what the contract asks of it
+    ├── NotReplayable  bridge.endpoint.endpoint  there is nothing parked under that id
+    └── NotRetriable   bridge.endpoint.quarantine  what was put aside cannot be handled now either
 """
 
 from __future__ import annotations
@@ -42,3 +44,15 @@ class NotReplayable(EndpointError):
     """No parked delivery has this id."""
 
     code = "not-replayable"
+
+
+class AdapterFailed(EndpointError):
+    """The adapter does not do what the contract asks of it: its endpoint is started again."""
+
+    code = "adapter-failed"
+
+
+class NotRetriable(EndpointError):
+    """What was put aside cannot be tried again, or failed again; the message says why."""
+
+    code = "not-retriable"

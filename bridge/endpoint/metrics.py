@@ -13,7 +13,8 @@ class Metrics(Protocol):
 
         Events: ``received`` (accepted from the network), ``refused``, ``duplicates``, ``opened`` (decrypted),
         ``rejected`` (from a room, but not fit to be delivered), ``delivered``, ``failed``, ``uncertain``, ``parked``,
-        ``retries``, ``statuses`` (shown to the network).
+        ``retries``, ``statuses`` (shown to the network), ``quarantined`` (put aside), ``defects`` (survived),
+        ``restarts`` (of the endpoint).
         """
 
 

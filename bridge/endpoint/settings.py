@@ -27,11 +27,21 @@ class RetryLimits(Struct, frozen=True):
 
 
 class MediaLimits(Struct, frozen=True):
-    """Attachments: the largest in octets, the seconds for a whole fetch, and how much of one is kept in memory."""
+    """Attachments: the largest in octets, the seconds for a whole fetch, and how much of one is kept in memory.
+
+    ``parallel`` files are fetched side by side, and all that lie in temporary files have ``spooled`` octets at most;
+    these are in ``folder`` ('' for the system's own). A message waits ``link_age`` seconds for a file that is a link
+    into the web, and ``file_age`` for one that only its network knows; later messages of its conversation wait behind.
+    """
 
     largest: int = 2 << 30
     timeout: float = 600.0
     spool: int = 1 << 20
+    parallel: int = 32
+    spooled: int = 8 << 30
+    folder: str = ""
+    link_age: int = 300
+    file_age: int = 1800
 
 
 class EndpointSettings(Struct, frozen=True, kw_only=True):

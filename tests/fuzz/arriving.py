@@ -9,7 +9,7 @@ import msgspec
 
 from adapters.contract import Event, Inbound, Receipt, Refused, TypingNotice
 from bridge.endpoint import translate
-from bridge.endpoint.from_network.receiving import Stored
+from bridge.endpoint.from_network.stored import Stored
 from protocol import content
 from protocol.errors import ProtocolError
 from protocol.uri import user_uri

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from adapters.business import Business
 from adapters.business.config import BusinessConfig, Number
 from adapters.contract import Direct, Message
 from bridge.endpoint import Endpoint, EndpointSettings
+from bridge.endpoint.context import Context
 from protocol.capabilities import Format, Level
 from protocol.content import Disposition, ExternalPart, MultiPart, NullPart, Semantics, text
 from protocol.status import Status
@@ -77,7 +77,7 @@ async def street(tmp_path: Path) -> AsyncIterator[Street]:
         stop_timeout=3.0,
     )
     ledger = f"sqlite:///{tmp_path}/business.db"
-    endpoint = Endpoint(settings, adapter, config, house.hub.connect("business"), ledger, KEY, now, os.urandom)
+    endpoint = Endpoint(settings, adapter, config, house.hub.connect("business"), ledger, KEY, Context(clock=now))
     house.endpoints["business"] = endpoint
     await endpoint.start()
     app = web.Application()

@@ -119,10 +119,16 @@ class AskableMortalAdapter(MortalAdapter, AskableAdapter):
 
 async def kill(endpoint: Endpoint) -> None:
     """Let go of a dead endpoint as the system does: its files are closed and nothing is finished."""
-    rooms, deliveries, receiving = endpoint.rooms, endpoint.deliveries, endpoint.receiving
+    rooms, deliveries = endpoint.rooms, endpoint.deliveries
     endpoint._ready = False
-    tasks = [*endpoint._tasks, *rooms._tasks.values(), *deliveries._workers.values(), *receiving._workers.values()]
-    tasks += endpoint.signs._tasks
+    tasks = [
+        *endpoint._tasks,
+        *rooms._tasks.values(),
+        *deliveries._workers.values(),
+        *endpoint.media._workers.values(),
+        *endpoint.receiving._waits,
+        *endpoint.signs._tasks,
+    ]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from adapters.contract import Adapter, Direct
 from bridge.authority import Granting, OperatorAuthority
 from bridge.directory import PlumbedRoom
 from bridge.endpoint import Endpoint, EndpointSettings, RetryLimits
+from bridge.endpoint.context import Context
 from bridge.endpoint.ledger.contract import MessageRow, State
 from bridge.router.configuration import RoomConfiguration
 from bridge.router.contract import CONTRACT, FEATURES, OLDEST_CONTRACT, Hello
@@ -110,7 +110,9 @@ class House:
             "retry": self.retry,
             "stop_timeout": 3.0,
         }
-        extra = {key: changes.pop(key) for key in ("router", "open_ledger", "clock", "metrics") if key in changes}
+        extra = {key: changes.pop(key) for key in ("router", "open_ledger") if key in changes}
+        times = {key: changes.pop(key) for key in ("clock", "sleep", "timeout", "metrics") if key in changes}
+        context = Context(**({"clock": now, "metrics": self.metrics[name]} | times))
         if judge := self.judge():
             granting = Granting(judge, self.folder / "grants", now, private=self.private)
             extra |= {"authority": judge, "granter": granting}
@@ -121,9 +123,8 @@ class House:
             extra.pop("router", None) or self.hub.connect(name),
             f"sqlite:///{self.folder}/{name}.db",
             KEY,
-            extra.pop("clock", now),
-            os.urandom,
-            **({"metrics": self.metrics[name]} | extra),
+            context,
+            **extra,
         )
         self.endpoints[name] = endpoint
         return endpoint

@@ -157,8 +157,9 @@ async def test_a_file_on_the_web_is_fetched_where_the_adapter_has_none_of_its_ow
         inline = "data:image/png;base64," + base64.b64encode(b"tiny").decode()
         sea.say(here, Message(picture(inline)), "m4")
         sea.say(here, Message(picture("file:///etc/passwd")), "m5")
-        await until(lambda: len(sky.taken) == 3, 20)
-        assert [taken.files for taken in sky.taken] == [[PICTURE], [PICTURE], [b"tiny"]]
+        await until(lambda: len(sky.taken) == 4, 20)
+        assert [taken.files for taken in sky.taken] == [[PICTURE], [], [PICTURE], [b"tiny"]]
+        assert sky.taken[1].text.endswith(f"{base}/gone"), "its link, for what it is worth"
         for _ in range(200):
             failed = [row for row in await house.endpoints["sea"].messages() if row.reason]
             if len(failed) == 2:
