@@ -5,6 +5,7 @@ Adapters are entry points of the group ``rialto.adapters``; ours are registered 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from adapters.contract import Adapter, AdapterInfo
+from adapters.contract import Adapter, AdapterInfo, Webhooks
 from bridge.config import EndpointConfig, Loaded, convert, line_of
 from bridge.errors import AdapterError, ConfigError
 from protocol.uri import UriError, account_network, is_network
@@ -74,6 +75,9 @@ def findings(loaded: Loaded) -> tuple[str, ...]:
             kind = of_endpoint(name, endpoint)
             kinds[name] = kind.info.id
             accounts[name] = account(loaded, name, kind)
+            if issubclass(kind, Webhooks) and not endpoint.listen:
+                line = line_of(loaded.text, ["endpoint", name])
+                found.append(f"rialto.toml:{line}: endpoint.{name}.listen: its network calls us over HTTP: say where")
         except AdapterError as error:
             found.append(f"endpoint.{name}: {error}")
         except ConfigError as error:
@@ -88,8 +92,15 @@ def findings(loaded: Loaded) -> tuple[str, ...]:
 
 
 def networks(loaded: Loaded) -> Mapping[str, str]:
-    """Return the network (the adapter's id) of each configured endpoint. Raises ``AdapterError``."""
-    return {name: of_endpoint(name, endpoint).info.id for name, endpoint in loaded.config.endpoint.items()}
+    """Return the network (the adapter's id) of each configured endpoint whose adapter can be loaded.
+
+    One that cannot be is that endpoint's matter: it says so when it is started, and by ``findings``.
+    """
+    found = {}
+    for name, endpoint in loaded.config.endpoint.items():
+        with contextlib.suppress(AdapterError):
+            found[name] = of_endpoint(name, endpoint).info.id
+    return found
 
 
 def address_networks(loaded: Loaded) -> Mapping[str, str]:

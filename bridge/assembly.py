@@ -13,7 +13,7 @@ from bridge.authority import Granting, OperatorAuthority, read_public
 from bridge.config import Config, EndpointConfig, Loaded
 from bridge.directory import Person, PlumbedRoom
 from bridge.endpoint.ledger.retention import Keep
-from bridge.endpoint.settings import EndpointSettings, RetryLimits
+from bridge.endpoint.settings import EndpointSettings, MediaLimits, RetryLimits
 from bridge.errors import SecretError
 from bridge.router.configuration import DAY, RoomConfiguration
 from bridge.router.grants import EndpointGrant, hash_token
@@ -30,13 +30,13 @@ def split_address(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def hub(loaded: Loaded) -> Hub:
-    """Make the router. It reads the endpoints' tokens, to know them, and no key.
+def grants(loaded: Loaded) -> dict[str, EndpointGrant]:
+    """Return what the router knows of each endpoint: its name, whom it speaks for, and a hash of its token.
 
     Raises ``AdapterError`` and ``SecretError``.
     """
     config = loaded.config
-    grants = {
+    return {
         name: EndpointGrant(
             uri=endpoint_uri(config.domain, name),
             namespaces=(namespace(config.domain, network),),
@@ -44,10 +44,18 @@ def hub(loaded: Loaded) -> Hub:
         )
         for name, network in adapters.address_networks(loaded).items()
     }
+
+
+def hub(loaded: Loaded) -> Hub:
+    """Make the router. It reads the endpoints' tokens, to know them, and no key.
+
+    Raises ``AdapterError`` and ``SecretError``.
+    """
+    config = loaded.config
     return Hub(
         database(config.router.database, loaded.data / "router.db"),
         loaded.data / "blobs",
-        grants,
+        grants(loaded),
         config.domain,
         limits=Limits(message=config.router.max_message_bytes, blob=config.router.max_blob_bytes),
         bounds=config.limits,
@@ -109,6 +117,7 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distru
         persons=tuple(Person(person.name, tuple(person.addresses)) for person in config.person),
         retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),
         parallel=config.delivery.parallel,
+        media=MediaLimits(folder=str(spool(loaded.data))),
         limits=config.limits,
         keep=_keep(config),
         distrust=distrust,
@@ -137,6 +146,13 @@ def database(configured: str, file: Path) -> str:
     if configured:
         return os.path.expandvars(configured)
     return URL.create("sqlite", database=str(file.absolute())).render_as_string(hide_password=False)
+
+
+def spool(data: Path) -> Path:
+    """Return the folder for attachments on their way, which only its owner may read."""
+    folder = data / "spool"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 def _plumbed(config: Config, name: str) -> tuple[PlumbedRoom, ...]:

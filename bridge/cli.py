@@ -18,7 +18,8 @@ from adapters.matrix.config import MatrixConfig
 from adapters.matrix.registration import registration
 from bridge import adapters, assembly, secrets
 from bridge.api.app import MessageView, RoomView
-from bridge.commands import key
+from bridge.api.client import ApiClient
+from bridge.commands import key, quarantine
 from bridge.commands.common import DEFAULT, ConfigOption, EndpointOption, JsonOption, ask, built, known, show
 from bridge.config import Loaded, load
 from bridge.errors import ConfigError, RialtoError, ServiceError
@@ -37,6 +38,7 @@ app.add_typer(message_app, name="message")
 app.add_typer(room_app, name="room")
 app.add_typer(key.app, name="key")
 app.add_typer(matrix_app, name="matrix")
+app.add_typer(quarantine.app, name="quarantine")
 
 RestoredOption = Annotated[
     bool,
@@ -103,13 +105,13 @@ def check(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 def run(config: ConfigOption = DEFAULT, restored: RestoredOption = False, as_json: JsonOption = False) -> None:
     """Run router and endpoints in this one process."""
     loaded = _logged(config, as_json)
-    _serve(loaded, router=True, endpoints=tuple(loaded.config.endpoint), own_process=False, restored=restored)
+    _serve(config, loaded, router=True, endpoints=tuple(loaded.config.endpoint), own_process=False, restored=restored)
 
 
 @app.command()
 def router(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     """Run the router alone: it holds no key and reads none."""
-    _serve(_logged(config, as_json), router=True, endpoints=(), own_process=True, restored=False)
+    _serve(config, _logged(config, as_json), router=True, endpoints=(), own_process=True, restored=False)
 
 
 @app.command()
@@ -119,7 +121,20 @@ def endpoint(
     """Run one endpoint alone, against a router in another process."""
     loaded = _logged(config, as_json)
     known(loaded, name)
-    _serve(loaded, router=False, endpoints=(name,), own_process=True, restored=restored)
+    _serve(config, loaded, router=False, endpoints=(name,), own_process=True, restored=restored)
+
+
+@app.command()
+def reload(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+    """Have the running daemon read its configuration again; what is wrong with it is said, and changes nothing."""
+
+    async def answer() -> dict[str, list[str]]:
+        async with ApiClient(load(config)) as api:
+            return await api.reload()
+
+    found = asyncio.run(answer())
+    rows = [{"what": word, "names": ", ".join(names)} for word, names in found.items()]
+    show(rows, as_json, ["what", "names"], "nothing is different")
 
 
 # --- looking at a running daemon --------------------------------------------------------------------------------------
@@ -229,10 +244,14 @@ def matrix_registration(
 # --- the commands' common parts ---------------------------------------------------------------------------------------
 
 
-def _serve(loaded: Loaded, *, router: bool, endpoints: Sequence[str], own_process: bool, restored: bool) -> None:
+def _serve(
+    config: Path, loaded: Loaded, *, router: bool, endpoints: Sequence[str], own_process: bool, restored: bool
+) -> None:
     from bridge.service import serve  # the daemon's weight, which no other command needs
 
-    asyncio.run(serve(loaded, router=router, endpoints=endpoints, own_process=own_process, restored=restored))
+    asyncio.run(
+        serve(loaded, path=config, router=router, endpoints=endpoints, own_process=own_process, restored=restored)
+    )
 
 
 def _logged(config: Path, as_json: bool) -> Loaded:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from bridge.api.app import KeyView, MemberView, MessageView, RoomView, StepView
+from bridge.api.app import KeyView, MemberView, MessageView, QuarantineView, RoomView, StepView
 from bridge.endpoint.endpoint import Endpoint, RoomSummary
-from bridge.endpoint.errors import NotReplayable
-from bridge.endpoint.ledger.contract import DeliveryRow, MessageLog, MessageRow, State
+from bridge.endpoint.errors import NotReplayable, NotRetriable
+from bridge.endpoint.ledger.contract import DeliveryRow, MessageLog, MessageRow, QuarantineKind, QuarantineRow, State
 
 PARKED = "parked"
 
@@ -48,6 +48,29 @@ class ObservedEndpoint:
         """Return its rooms."""
         return [_room(summary) for summary in await self._endpoint.room_summaries()]
 
+    async def quarantine(self, *, limit: int, kind: str) -> Sequence[QuarantineView]:
+        """Return what was put aside; raises ``ValueError`` for a kind that there is none of."""
+        if kind and kind not in set(QuarantineKind):
+            raise ValueError(f"kind: '{kind}' is none of {', '.join(QuarantineKind)}")
+        wanted = QuarantineKind(kind) if kind else None
+        return list(map(_aside, await self._endpoint.quarantine.list(limit=limit, kind=wanted)))
+
+    async def quarantined(self, id: int) -> QuarantineView | None:  # noqa: A002 - the word of the field
+        """Return one thing that was put aside."""
+        row = await self._endpoint.quarantine.show(id)
+        return None if row is None else _aside(row)
+
+    async def retry(self, id: int) -> bool:  # noqa: A002 - the word of the field
+        """Handle it again; raises ``ValueError`` with why it failed again."""
+        try:
+            return await self._endpoint.quarantine.retry(id)
+        except NotRetriable as error:
+            raise ValueError(str(error)) from error
+
+    async def drop(self, id: int) -> bool:  # noqa: A002 - the word of the field
+        """Let go of it."""
+        return await self._endpoint.quarantine.drop(id)
+
     def key(self) -> KeyView:
         """Return its signature key's fingerprint."""
         identity = self._endpoint.keys.identity
@@ -59,6 +82,12 @@ class ObservedEndpoint:
             label=identity.leg.leg.label,
             grant=0 if identity.grant is None else identity.grant.grant.number,
         )
+
+
+def _aside(row: QuarantineRow) -> QuarantineView:
+    return QuarantineView(
+        id=row.id, kind=row.kind.value, place=row.place, code=row.code, text=row.text, at=row.at, attempts=row.attempts
+    )
 
 
 def _mimi_id(text: str) -> bytes:

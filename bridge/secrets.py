@@ -51,6 +51,30 @@ def router_token(data: Path, endpoint: str, env: Mapping[str, str] = os.environ)
     return token
 
 
+def operator_token(data: Path, env: Mapping[str, str] = os.environ) -> str:
+    """Return the token that opens the operator's interface, and nothing else does; it is made if it is not there yet.
+
+    ``RIALTO_OPERATOR_TOKEN``, credential ``rialto-operator-token`` or the file ``operator.token``. Raises
+    ``SecretError``.
+    """
+    path = data / "operator.token"
+    try:
+        token, source = _find("RIALTO_OPERATOR_TOKEN", "rialto-operator-token", path, env)
+    except SecretError:
+        if path.exists():
+            raise
+        try:
+            write_secret(path, base64.urlsafe_b64encode(os.urandom(33)) + b"\n")
+        except FileExistsError:  # another process was faster
+            pass
+        except OSError as error:
+            raise SecretError(f"{path}: cannot be made: {error.strerror}") from error
+        token, source = path.read_text().strip(), str(path)
+    if len(token) < 32:
+        raise SecretError(f"{source}: a token has 32 characters or more")
+    return token
+
+
 def authority_key(data: Path, env: Mapping[str, str] = os.environ) -> bytes | None:
     """Return the private key of the operator's authority; None if it is not on this machine, as it need not be.
 
@@ -140,7 +164,10 @@ def create(data: Path, endpoints: tuple[str, ...]) -> tuple[Path, ...]:
     made = []
     for folder in (data, data / "tokens"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    wanted = [(data / "ledger.key", base64.b64encode(os.urandom(LEDGER_KEY_BYTES)))]
+    wanted = [
+        (data / "ledger.key", base64.b64encode(os.urandom(LEDGER_KEY_BYTES))),
+        (data / "operator.token", base64.urlsafe_b64encode(os.urandom(33))),
+    ]
     wanted += [(data / "tokens" / name, base64.urlsafe_b64encode(os.urandom(33))) for name in endpoints]
     for path, value in wanted:
         try:

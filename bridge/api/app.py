@@ -1,7 +1,7 @@
 """The operator's HTTP interface of one process.
 
-``/healthz`` and ``/metrics`` are for anybody who can reach the listener. What is below ``/v1/`` needs the bearer token
-by which the endpoint that is asked proves itself to the router. Described in ``specs/openapi.yaml``.
+``/healthz`` and ``/metrics`` are for anybody who can reach the listener. What is below ``/v1/`` needs the operator's
+own bearer token: no token that the router knows opens anything here. Described in ``specs/openapi.yaml``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from bridge.api.metrics import CONTENT_TYPE, Figures
+from bridge.errors import ConfigError
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,18 @@ class KeyView(Struct, frozen=True):
     grant: int = 0
 
 
+class QuarantineView(Struct, frozen=True):
+    """Something that was put aside, never what it says: its reason (``code`` stays, ``text`` is for people)."""
+
+    id: int
+    kind: str
+    place: str
+    code: str
+    text: str
+    at: int
+    attempts: int
+
+
 class Observed(Protocol):
     """What the interface asks of one endpoint."""
 
@@ -109,17 +122,41 @@ class Observed(Protocol):
     def key(self) -> KeyView:
         """Return its signature key's fingerprint."""
 
+    async def quarantine(self, *, limit: int, kind: str) -> Sequence[QuarantineView]:
+        """Return what was put aside, newest first; ``kind`` '' for all. Raises ``ValueError`` for no kind."""
+
+    async def quarantined(self, id: int) -> QuarantineView | None:  # noqa: A002 - the word of the field
+        """Return one thing that was put aside."""
+
+    async def retry(self, id: int) -> bool:  # noqa: A002 - the word of the field
+        """Handle it again; False if there is none of that id. Raises ``ValueError`` with why it failed again."""
+
+    async def drop(self, id: int) -> bool:  # noqa: A002 - the word of the field
+        """Let go of it; False if there is none of that id."""
+
+
+class Reloaded(Protocol):
+    """What a reload found to be different."""
+
+    def words(self) -> dict[str, list[str]]:
+        """Return it by name."""
+
+
+Reload = Callable[[], Awaitable[Reloaded]]
+"""Reads the configuration again and has the parts follow it. Raises ``ConfigError``."""
 
 Health = Callable[[], Mapping[str, Mapping[str, object]]]
 """Answers from memory how each part is; a part that is not ready has ``ready`` false."""
 
 
 class Api:
-    """The application; give it endpoints as they come up."""
+    """The application; give it endpoints as they come up. ``token`` is the operator's."""
 
-    def __init__(self, health: Health, figures: Figures) -> None:
+    def __init__(self, health: Health, figures: Figures, token: str, reload: Reload | None = None) -> None:
         self._health, self._figures = health, figures
-        self._endpoints: dict[str, tuple[Observed, str]] = {}
+        self._token = token
+        self._reload = reload
+        self._endpoints: dict[str, Observed] = {}
         self.app = web.Application(middlewares=[_errors])
         self.app.add_routes(
             [
@@ -130,12 +167,21 @@ class Api:
                 web.post("/v1/endpoints/{endpoint}/messages/{id}/replay", self._replay),
                 web.get("/v1/endpoints/{endpoint}/rooms", self._rooms),
                 web.get("/v1/endpoints/{endpoint}/key", self._key),
+                web.get("/v1/endpoints/{endpoint}/quarantine", self._quarantine),
+                web.get("/v1/endpoints/{endpoint}/quarantine/{id}", self._quarantined),
+                web.post("/v1/endpoints/{endpoint}/quarantine/{id}/retry", self._retry),
+                web.post("/v1/endpoints/{endpoint}/quarantine/{id}/drop", self._drop),
+                web.post("/v1/reload", self._reload_now),
             ]
         )
 
-    def add(self, name: str, endpoint: Observed, token: str) -> None:
-        """Serve an endpoint to whoever has its token."""
-        self._endpoints[name] = (endpoint, token)
+    def add(self, name: str, endpoint: Observed) -> None:
+        """Serve an endpoint."""
+        self._endpoints[name] = endpoint
+
+    def remove(self, name: str) -> None:
+        """Serve an endpoint no longer, if it was."""
+        self._endpoints.pop(name, None)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         parts = self._health()
@@ -145,13 +191,18 @@ class Api:
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._figures.text(), headers={"Content-Type": CONTENT_TYPE})
 
-    def _asked(self, request: web.Request) -> Observed:
-        known = self._endpoints.get(request.match_info["endpoint"])
+    def _admit(self, request: web.Request) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        # An endpoint that is not here answers like a wrong token: names are not for guessing.
-        if known is None or scheme != "Bearer" or not _is(token, known[1]):
-            raise web.HTTPUnauthorized(text="this token opens no such endpoint here")
-        return known[0]
+        if scheme != "Bearer" or not _is(token, self._token):
+            raise web.HTTPUnauthorized(text="this is not the operator's token")
+
+    def _asked(self, request: web.Request) -> Observed:
+        self._admit(request)
+        name = request.match_info["endpoint"]
+        known = self._endpoints.get(name)
+        if known is None:
+            raise web.HTTPNotFound(text=f"no endpoint {name[:80]} runs here just now: /healthz says why")
+        return known
 
     async def _messages(self, request: web.Request) -> web.Response:
         endpoint = self._asked(request)
@@ -177,6 +228,50 @@ class Api:
 
     async def _key(self, request: web.Request) -> web.Response:
         return _json(self._asked(request).key())
+
+    async def _quarantine(self, request: web.Request) -> web.Response:
+        endpoint = self._asked(request)
+        limit = request.query.get("limit", "50")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 10_000:
+            raise web.HTTPBadRequest(text=f"limit: '{limit}' is not within 1..10000")
+        return _json(await endpoint.quarantine(limit=int(limit), kind=request.query.get("kind", "")))
+
+    async def _quarantined(self, request: web.Request) -> web.Response:
+        found = await self._asked(request).quarantined(_number(request))
+        if found is None:
+            raise _nothing_aside(request)
+        return _json(found)
+
+    async def _retry(self, request: web.Request) -> web.Response:
+        if not await self._asked(request).retry(_number(request)):
+            raise _nothing_aside(request)
+        return _json({"retried": _number(request)})
+
+    async def _drop(self, request: web.Request) -> web.Response:
+        if not await self._asked(request).drop(_number(request)):
+            raise _nothing_aside(request)
+        return _json({"dropped": _number(request)})
+
+    async def _reload_now(self, request: web.Request) -> web.Response:
+        self._admit(request)
+        if self._reload is None:
+            raise web.HTTPNotFound(text="this process has no configuration to read again")
+        try:
+            return _json((await self._reload()).words())
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text="\n".join(error.findings)) from error
+
+
+def _number(request: web.Request) -> int:
+    """Return the number in the path. Raises ``HTTPBadRequest``."""
+    text = request.match_info["id"]
+    if not text.isdecimal() or len(text) > 18:
+        raise web.HTTPBadRequest(text=f"'{text[:80]}' is no number of something put aside")
+    return int(text)
+
+
+def _nothing_aside(request: web.Request) -> web.HTTPNotFound:
+    return web.HTTPNotFound(text=f"nothing is put aside under {request.match_info['id'][:80]}")
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

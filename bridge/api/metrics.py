@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,6 +34,19 @@ class Figures:
             event: Counter(f"rialto_{event}", text, ["endpoint"], registry=self.registry)
             for event, text in _HELP.items()
         }
+
+        self._up = self._gauge("rialto_endpoint_up", "Whether the endpoint runs")
+        self._since = self._gauge("rialto_endpoint_since_seconds", "Since when it is as it is")
+        self._again = self._gauge("rialto_endpoint_next_try_seconds", "When it is started again; 0 while it runs")
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ["endpoint"], registry=self.registry)
+
+    def standing(self, endpoint: str, *, up: bool, since: int, again: int) -> None:
+        """Say how an endpoint is; times in milliseconds since 1970."""
+        self._up.labels(endpoint).set(int(up))
+        self._since.labels(endpoint).set(since / 1000)
+        self._again.labels(endpoint).set(again / 1000)
 
     def of(self, endpoint: str) -> EndpointFigures:
         """Return the counters of one endpoint, each of them at 0 from the start, so that none is missing."""

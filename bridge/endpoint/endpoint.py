@@ -356,6 +356,10 @@ class Endpoint:
         if self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
 
+    async def reconfigure(self, settings: EndpointSettings) -> bool:
+        """Take other settings while running; False if that needs another start, which loses nothing."""
+        return structs.replace(settings, distrust=self.settings.distrust) == self.settings
+
     async def wait(self) -> None:
         """Wait for ever; raise what went wrong if the endpoint cannot go on."""
         if self._failure is None:

@@ -119,11 +119,12 @@ async def test_a_program_that_asks_wrongly_gets_the_cloud_apis_error(
     assert code in (None, error["error"]["code"])
 
 
-async def test_a_router_token_opens_only_its_own_endpoint(world: World) -> None:
-    token = (world.folder / "data" / "tokens" / "xmpp").read_text().strip()
+async def test_a_router_token_opens_nothing_of_the_operators(world: World) -> None:
+    data = world.folder / "data"
     url = f"http://127.0.0.1:{world.ports['http']}/v1/endpoints"
-    assert (await _http("GET", f"{url}/xmpp/rooms", token))[0] == 200
-    assert (await _http("GET", f"{url}/matrix/rooms", token))[0] == 401
+    assert (await _http("GET", f"{url}/xmpp/rooms", (data / "operator.token").read_text().strip()))[0] == 200
+    for token in (data / "tokens").iterdir():
+        assert (await _http("GET", f"{url}/xmpp/rooms", token.read_text().strip()))[0] == 401
 
 
 async def test_the_logs_hold_nothing_that_was_said_and_no_secret(world: World) -> None:
@@ -131,7 +132,8 @@ async def test_the_logs_hold_nothing_that_was_said_and_no_secret(world: World) -
     logs = Path(world.folder / "rialto-run.log").read_text()
     assert "daemon.ready" in logs
     secrets = [path.read_text().strip() for path in (world.folder / "data" / "tokens").iterdir()]
-    secrets += [(world.folder / "data" / "ledger.key").read_text().strip(), API_TOKEN, HS_TOKEN, world.prosody.secret]
+    secrets += [(world.folder / "data" / name).read_text().strip() for name in ("ledger.key", "operator.token")]
+    secrets += [API_TOKEN, HS_TOKEN, world.prosody.secret]
     for word in ("wherefore art thou in the logs", "Is there anybody", "Good Mercutio", *secrets):
         assert word not in logs
 

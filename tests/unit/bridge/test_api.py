@@ -11,8 +11,10 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
-from bridge.api.app import Api, KeyView, MessageView, RoomView
+from bridge.api.app import Api, KeyView, MessageView, QuarantineView, RoomView
 from bridge.api.metrics import Figures
+from bridge.errors import ConfigError
+from bridge.reload import Difference
 
 TOKEN = "t" * 40
 ID = "01" * 32
@@ -23,6 +25,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.replayed: list[str] = []
+        self.aside = [QuarantineView(7, "event", "a|b", "defect", "KeyError: 'x'", 1, 1)]
 
     async def messages(self, *, limit: int, room: str, state: str, before: str = "") -> Sequence[MessageView]:
         if state not in ("", "parked"):
@@ -38,6 +41,24 @@ class Endpoint:
 
     async def rooms(self) -> Sequence[RoomView]:
         return []
+
+    async def quarantine(self, *, limit: int, kind: str) -> Sequence[QuarantineView]:
+        if kind not in ("", "event"):
+            raise ValueError(f"kind: '{kind}' is none of event")
+        return self.aside[:limit]
+
+    async def quarantined(self, id: int) -> QuarantineView | None:
+        return next((view for view in self.aside if view.id == id), None)
+
+    async def retry(self, id: int) -> bool:
+        if id == 7:
+            raise ValueError("it failed again: no such room")
+        return False
+
+    async def drop(self, id: int) -> bool:
+        before = len(self.aside)
+        self.aside = [view for view in self.aside if view.id != id]
+        return len(self.aside) < before
 
     def key(self) -> KeyView:
         return KeyView("xmpp", "mimi://b.example/d/xmpp", "ab" * 32, 2, "re-encrypted at the operator")
@@ -60,8 +81,8 @@ async def ask() -> AsyncIterator[Asked]:
     figures = Figures()
     figures.of("xmpp").count("received", 3)
     ready = {"ready": True}
-    api = Api(lambda: {"xmpp": ready}, figures)
-    api.add("xmpp", Endpoint(), TOKEN)
+    api = Api(lambda: {"xmpp": ready}, figures, TOKEN)
+    api.add("xmpp", Endpoint())
     async with TestServer(api.app) as server, aiohttp.ClientSession() as http:
         asked = Asked(server, http)
         asked.ready = ready  # type: ignore[attr-defined]
@@ -97,7 +118,10 @@ async def test_a_parked_message_is_listed_shown_and_replayed(ask: Asked) -> None
     ("path", "token", "status"),
     [
         ("/v1/endpoints/xmpp/rooms", "wrong", 401),
-        ("/v1/endpoints/matrix/rooms", TOKEN, 401),
+        ("/v1/endpoints/matrix/rooms", TOKEN, 404),
+        ("/v1/endpoints/xmpp/quarantine?kind=none", TOKEN, 400),
+        ("/v1/endpoints/xmpp/quarantine/8", TOKEN, 404),
+        ("/v1/endpoints/xmpp/quarantine/x", TOKEN, 400),
         ("/v1/endpoints/xmpp/messages?limit=0", TOKEN, 400),
         ("/v1/endpoints/xmpp/messages?state=lost", TOKEN, 400),
         ("/v1/endpoints/xmpp/messages/02", TOKEN, 404),
@@ -109,6 +133,35 @@ async def test_what_is_wrong_is_said_in_one_shape(ask: Asked, path: str, token: 
     assert answered == status
     assert isinstance(body, dict)
     assert set(body) == {"code", "text"}
+
+
+async def test_what_was_put_aside_is_listed_shown_tried_again_and_dropped(ask: Asked) -> None:
+    status, listed = await ask("GET", "/v1/endpoints/xmpp/quarantine")
+    assert (status, [view["code"] for view in listed]) == (200, ["defect"])  # type: ignore[index]
+    assert (await ask("GET", "/v1/endpoints/xmpp/quarantine/7"))[0] == 200
+    status, told = await ask("POST", "/v1/endpoints/xmpp/quarantine/7/retry")
+    assert (status, told["text"]) == (400, "it failed again: no such room")  # type: ignore[index]
+    assert await ask("POST", "/v1/endpoints/xmpp/quarantine/7/drop") == (200, {"dropped": 7})
+    assert (await ask("POST", "/v1/endpoints/xmpp/quarantine/7/drop"))[0] == 404
+
+
+async def test_a_reload_answers_with_what_is_different_or_with_every_finding() -> None:
+    answers: list[object] = [Difference(added=("irc",)), ConfigError(("rialto.toml:3: unknown key 'x'",))]
+
+    async def reload() -> Difference:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Difference)
+        return answer
+
+    api = Api(dict, Figures(), TOKEN, reload)
+    async with TestServer(api.app) as server, aiohttp.ClientSession() as http:
+        ask = Asked(server, http)
+        assert (await ask("POST", "/v1/reload", "a token of the router's"))[0] == 401
+        assert await ask("POST", "/v1/reload") == (200, {"added": ["irc"]})
+        status, told = await ask("POST", "/v1/reload")
+        assert (status, told["text"]) == (400, "rialto.toml:3: unknown key 'x'")  # type: ignore[index]
 
 
 async def test_a_token_of_any_octets_is_a_wrong_one(ask: Asked) -> None:
@@ -124,7 +177,7 @@ async def test_a_token_of_any_octets_is_a_wrong_one(ask: Asked) -> None:
 
 
 def test_the_specification_names_every_route() -> None:
-    api = Api(dict, Figures())
+    api = Api(dict, Figures(), TOKEN)
     routes = {route.resource.canonical for route in api.app.router.routes() if route.resource is not None}
     specified = re.findall(r"^  (/\S*):$", (Path(__file__).parents[3] / "specs/openapi.yaml").read_text(), re.MULTILINE)
     assert routes == set(specified)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SecretError
-from bridge.secrets import create, ledger_key, router_token
+from bridge.secrets import create, ledger_key, operator_token, router_token
 
 
 def test_what_init_makes_is_found_again_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     made = create(tmp_path / "data", ("xmpp", "matrix"))
-    assert {path.name for path in made} == {"ledger.key", "xmpp", "matrix"}
+    assert {path.name for path in made} == {"ledger.key", "operator.token", "xmpp", "matrix"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made)
     assert len(ledger_key(tmp_path / "data", {})) == 32
     assert router_token(tmp_path / "data", "xmpp", {}) != router_token(tmp_path / "data", "matrix", {})
@@ -47,3 +47,12 @@ def test_a_missing_or_short_secret_says_where_it_was_looked_for(tmp_path: Path) 
         ledger_key(tmp_path, {})
     with pytest.raises(SecretError, match="32 characters"):
         router_token(tmp_path, "xmpp", {"RIALTO_TOKEN_XMPP": "short"})
+
+
+def test_an_older_installation_gets_an_operators_token_and_keeps_it(tmp_path: Path) -> None:
+    made = operator_token(tmp_path / "data", {})
+    assert operator_token(tmp_path / "data", {}) == made
+    assert (tmp_path / "data" / "operator.token").stat().st_mode & 0o077 == 0
+    assert operator_token(tmp_path / "data", {"RIALTO_OPERATOR_TOKEN": "o" * 32}) == "o" * 32
+    with pytest.raises(SecretError, match="32 characters"):
+        operator_token(tmp_path / "data", {"RIALTO_OPERATOR_TOKEN": "short"})
