@@ -117,7 +117,7 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distru
         persons=tuple(Person(person.name, tuple(person.addresses)) for person in config.person),
         retry=RetryLimits(attempts=config.delivery.max_attempts, age=config.delivery.max_age_hours * 3600),
         parallel=config.delivery.parallel,
-        media=MediaLimits(folder=str(spool(loaded.data))),
+        media=MediaLimits(folder=str(spool(loaded.data)), link_age=int(config.delivery.link_minutes * 60)),
         limits=config.limits,
         keep=_keep(config),
         distrust=distrust,

@@ -54,12 +54,14 @@ class DeliveryConfig(Struct, forbid_unknown_fields=True):
     """``[delivery]``: when to stop trying.
 
     A delivery that still fails after ``max_attempts`` attempts or ``max_age_hours`` is parked: it can be listed and
-    replayed. ``parallel`` conversations are served side by side in each endpoint.
+    replayed. ``parallel`` conversations are served side by side in each endpoint. A file that somebody links to is
+    tried for ``link_minutes``; then its link goes as text, and what waits behind it goes on.
     """
 
     max_attempts: int = 12
     max_age_hours: float = 24.0
     parallel: int = 16
+    link_minutes: float = 5.0
 
 
 class RetentionConfig(Struct, forbid_unknown_fields=True):

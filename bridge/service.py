@@ -215,7 +215,7 @@ class Daemon:
         grants = assembly.grants(loaded) if self._hub is not None else {}
         self._loaded = loaded
         if self._hub is not None:
-            await self._hub.admit(grants)
+            await self._hub.configure(grants, assembly.room_configuration(loaded.config))
         if self._own_process and self._hub is not None:
             found = Difference(needs_restart=found.needs_restart)  # the router alone runs no endpoint
         for name in found.removed:

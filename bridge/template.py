@@ -28,6 +28,7 @@ format = "auto"                     # console on a terminal, else json
 [delivery]
 # max_attempts = 12                 # then a message is parked: `rialto message list --state parked`
 # max_age_hours = 24.0
+# link_minutes = 5.0                # a file that is only linked to: then the link goes as text
 
 [limits]
 # sender_per_minute = 600           # messages of one native sender; beyond it they are refused and the sender is told

@@ -23,7 +23,17 @@ from bridge.endpoint.from_network.media import AwaitingMedia
 from bridge.endpoint.from_network.receive import Receive
 from bridge.endpoint.from_network.translate import Translate
 from bridge.endpoint.from_router.hearing import Hearing
-from bridge.endpoint.ledger.contract import Change, Damaged, Ledger, MessageLog, MessageRow, State, StatusRow
+from bridge.endpoint.ledger.contract import (
+    QUARANTINE_KEPT,
+    Change,
+    Damaged,
+    Ledger,
+    MessageLog,
+    MessageRow,
+    QuarantineKind,
+    State,
+    StatusRow,
+)
 from bridge.endpoint.ledger.sealing import Sealer
 from bridge.endpoint.ledger.sql import SqlLedger
 from bridge.endpoint.ledger.store import LedgerStore
@@ -125,6 +135,7 @@ class Endpoint:
         await self.rooms.load()
         await self._bear()
         await self.outbox.load(self.rooms.get)
+        await self._put_rooms_aside()
         self._spawn(self._publish(), "publish key packages")
         self.rooms.start()
         await self.offers.load()
@@ -226,6 +237,16 @@ class Endpoint:
         ledger.damaged = self.quarantine.damaged
 
     # --- rows that cannot be read -------------------------------------------------------------------------------------
+
+    async def _put_rooms_aside(self) -> None:
+        """Note each room that cannot be read, once: it costs itself, and what is said there waits or fails."""
+        known = {row.place for row in await self.quarantine.list(limit=QUARANTINE_KEPT, kind=QuarantineKind.ROOM)}
+        change = Change()
+        for uri, error in self.rooms.unreadable.items():
+            if uri not in known:
+                self.quarantine.put(change, QuarantineKind.ROOM, uri, b"", error)
+        if change:
+            await self.ledger.commit(change)
 
     def _let_content_go(self, row: Damaged, change: Change) -> None:
         """Let go of a content on its way to the router; whoever said it is told."""

@@ -35,10 +35,6 @@ class Grants:
     def __init__(self, grants: Iterable[EndpointGrant]) -> None:
         self._by_uri = {grant.uri: grant for grant in grants}
 
-    def replace(self, grants: Iterable[EndpointGrant]) -> None:
-        """Let these be all the grants there are."""
-        self._by_uri = {grant.uri: grant for grant in grants}
-
     def __iter__(self) -> Iterator[EndpointGrant]:
         return iter(self._by_uri.values())
 

@@ -153,12 +153,6 @@ class Hub:
             await asyncio.gather(self._pruning, return_exceptions=True)
         await self._journal.stop()
 
-    async def admit(self, endpoints: Mapping[str, EndpointGrant]) -> None:
-        """Know these endpoints from now on, and no others: a token that is gone opens nothing more."""
-        self.grants.replace(endpoints.values())
-        self._names = {name: grant.uri for name, grant in endpoints.items()}
-        await self._journal.enrol([grant.uri for grant in self.grants])
-
     def connect(self, endpoint: str) -> LocalRouter:
         """Return the router as the endpoint of this name has it, within this process. Raises ``KeyError``."""
         return LocalRouter(self, self._names[endpoint])

@@ -14,7 +14,7 @@ import structlog
 
 from adapters.contract import Conversation, Direct, Group, Reason
 from bridge.directory import Directory
-from bridge.endpoint.ledger.contract import Ledger, RoomPhase
+from bridge.endpoint.ledger.contract import Ledger, RoomPhase, RoomRow
 from bridge.endpoint.membership.keys import Keys
 from bridge.endpoint.rooms.room import Room, describe, space_of
 from bridge.endpoint.settings import EndpointSettings
@@ -22,6 +22,7 @@ from bridge.endpoint.to_router.outbox import Batch, Outbox
 from bridge.endpoint.translate import Failure
 from bridge.room_context import RoomContext, room_context
 from bridge.router.contract import HandshakeBundle, Refusal, RefusalCode, Router, RouterUnavailable
+from bridge.storage import StorageError
 from protocol import mls, uri
 from protocol.uri import UriError
 
@@ -65,6 +66,8 @@ class Rooms:
         self._fatal = fatal
         self._uri = router.endpoint
         self._rooms: dict[str, Room] = {}
+        self.unreadable: dict[str, Exception] = {}
+        """Rooms that could not be read, or whose group could not be, by URI."""
         self._by_conversation: dict[str, Room] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._settled: dict[str, asyncio.Event] = {}
@@ -76,13 +79,30 @@ class Rooms:
     async def load(self) -> None:
         """Read the rooms and their groups from the ledger."""
         for row in await self._ledger.rooms():
-            room = Room.from_row(row)
-            if room.phase in (RoomPhase.MEMBER, RoomPhase.CREATING):
-                records = dict(await self._ledger.scan(space_of(row.group_id)))
-                room.group = mls.Group.restore(self._keys.identity, records, authority=self._keys.authority)
-                room.refresh()
+            try:
+                room = await self._loaded(row)
+            except StorageError:
+                raise
+            except Exception as error:  # it costs itself: there is nothing by which it could be known
+                self.unreadable[row.room] = error
+                continue
             room.trusted = False
             self._add(room)
+
+    async def _loaded(self, row: RoomRow) -> Room:
+        """Return the room of a row; one whose group cannot be read is there without it, until it is in it again."""
+        room = Room.from_row(row)
+        if room.phase in (RoomPhase.MEMBER, RoomPhase.CREATING):
+            try:
+                records = dict(await self._ledger.scan(space_of(row.group_id)))
+                room.group = mls.Group.restore(self._keys.identity, records)
+                room.refresh()
+            except StorageError:
+                raise
+            except Exception as error:
+                self.unreadable[row.room] = error
+                room.group, room.pending, room.phase = None, None, RoomPhase.WAITING
+        return room
 
     def start(self) -> None:
         """Take up the rooms of the configuration."""
@@ -243,7 +263,7 @@ class Rooms:
             log.info("somebody else has made the room", room=room.tag)
             await self._give_way(room)
         else:
-            log.error("the router refuses the room", room=room.tag, code=answer.code, text=answer.text)
+            log.error("the router refuses the room", room=room.tag, code=answer.code, why=answer.text)
 
     async def _give_way(self, room: Room) -> None:
         batch = self._outbox.batch()
@@ -296,7 +316,7 @@ class Rooms:
             room.outrun += 1
             room.diverged = self.older and room.outrun >= _PATIENCE  # the ledger that is lost heard what led there
         else:
-            log.error("the router refuses a commit", room=room.tag, code=answer.code, text=answer.text)
+            log.error("the router refuses a commit", room=room.tag, code=answer.code, why=answer.text)
             room.pending = None
             await self._store(room)
 
@@ -426,7 +446,7 @@ class Rooms:
         answer = await self._router.update(room_uri, HandshakeBundle(group_info=way.group_info, commit=way.commit))
         if isinstance(answer, Refusal) and room.returning is way:
             room.returning = None
-            log.info("not back yet", room=room.tag, code=answer.code, text=answer.text)
+            log.info("not back yet", room=room.tag, code=answer.code, why=answer.text)
 
     async def _way_back(self, room_uri: str) -> mls.ExternalJoin | None:
         """Make the commit that puts a new leaf of ours in the place of the one that the router shows."""

@@ -230,7 +230,7 @@ class Outcomes:
 
     async def fail(self, job: Job, failure: Failure) -> bool:
         """End a delivery that can never succeed; there is no more to do for it."""
-        log.warning("not delivered", room=job.room.tag, reason=failure.reason, text=failure.text)
+        log.warning("not delivered", room=job.room.tag, reason=failure.reason, why=failure.text)
         await self.end(job, Change(), State.FAILED, failure)
         return False
 
@@ -242,7 +242,7 @@ class Outcomes:
 
     async def park(self, job: Job, state: State, failure: Failure) -> bool:
         """End a delivery, but keep what was to be sent, so that it can be replayed."""
-        log.warning("parked", room=job.room.tag, reason=failure.reason, text=failure.text)
+        log.warning("parked", room=job.room.tag, reason=failure.reason, why=failure.text)
         self._context.metrics.count("parked")
         row = job.update(parked=True, sending=False, reason=failure.reason, text=failure.text[:500])
         change = Change(deliveries=[row])

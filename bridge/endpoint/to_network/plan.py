@@ -108,7 +108,7 @@ class Planner:
         )
         plan = degrade.plan(received, capabilities, context=context)
         for loss in plan.losses:
-            log.info("something is lost", room=job.room.tag, what=loss.what, text=loss.text)
+            log.info("something is lost", room=job.room.tag, what=loss.what, why=loss.text)
         if plan.refused is not None:
             return Failure(plan.refused.reason, plan.refused.text, plan.refused.text)
         natives: Mapping[bytes, str] = {key: found.native_id for key, found in known.items() if found.native_id}

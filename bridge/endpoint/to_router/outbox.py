@@ -322,7 +322,7 @@ class Outbox:
             elif answer.epoch is not None:
                 room.behind = max(room.behind, answer.epoch)
         else:
-            log.error("the router refuses a message", room=room.tag, code=answer.code, text=answer.text)
+            log.error("the router refuses a message", room=room.tag, code=answer.code, why=answer.text)
             self._fail(batch, room, row, Failure("not-allowed", f"the router refused it: {answer.text}"))
 
     def _count_blank(self, room: Room, more: int) -> None:

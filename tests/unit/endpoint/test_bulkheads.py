@@ -212,6 +212,32 @@ async def test_a_row_that_cannot_be_opened_costs_its_message_at_three_starts(hou
     assert await aside(house.endpoints["sky"]) == []
 
 
+async def test_a_room_whose_group_cannot_be_read_costs_itself_at_every_start(house: House, here: Direct) -> None:
+    await house.start()
+    await alive(house, here, "first")
+    (broken,) = [room.uri for room in house.endpoints["sky"].rooms]
+    group = house.endpoints["sky"].rooms.get(broken).group.group_id.hex()  # type: ignore[union-attr]
+    await house.endpoints["sky"].stop()
+    engine = create_engine(f"sqlite:///{house.folder}/sky.db")
+    with engine.begin() as connection:
+        assert connection.execute(
+            text("UPDATE record SET sealed = X'00' WHERE space = :s"), {"s": f"mls/{group}"}
+        ).rowcount
+    engine.dispose()
+    other = house.direct("sea", "carla", "sky", "dora")
+    for start in range(2):
+        await house.start("sky")
+        house.networks["sea"].say(other, f"beside it {start}", f"b{start}")
+        await until(lambda start=start: f"beside it {start}" in house.networks["sky"].texts(other_side(other)))
+        (row,) = await aside(house.endpoints["sky"])
+        assert (row.kind, row.place) == (QuarantineKind.ROOM, broken)
+        await house.endpoints["sky"].stop()
+
+
+def other_side(direct: Direct) -> Direct:
+    return Direct(direct.peer, direct.local)
+
+
 # --- what was put aside, tried again ---
 
 
