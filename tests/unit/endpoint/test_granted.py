@@ -184,7 +184,6 @@ async def test_another_endpoints_ledger_is_not_taken_for_ones_own(granted: House
 async def test_replaced_and_expired_key_packages_lose_their_private_keys(granted: House) -> None:
     """Four months of an endpoint that is never invited: it holds what others may claim, and a little more."""
     at = now()
-    router = granted.hub.connect("sea")
     granted.hub.clock = lambda: at
     endpoint = granted.make("sea", clock=lambda: at)
     await endpoint.start()
@@ -192,7 +191,7 @@ async def test_replaced_and_expired_key_packages_lose_their_private_keys(granted
     first = {bundle.ref for bundle in endpoint.keys.bundles}
     for _ in range(15):
         at += 8 * 86_400_000
-        await endpoint.keys.publish(router)
+        await endpoint.keys.publish(endpoint._router)
     assert first.isdisjoint(bundle.ref for bundle in endpoint.keys.bundles)
     assert len(endpoint.keys.bundles) <= 51
     stored = await endpoint.ledger.scan("key-package")
