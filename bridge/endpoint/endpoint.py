@@ -319,6 +319,7 @@ class Endpoint:
     async def _hear(self) -> None:
         """Listen to the router, once it is known whether the ledger is the latest."""
         self.hearing.doubtful = await self.trust.settle()
+        self.outbox.request_octets = self.trust.request_octets
         self._settled.set()
         if self._ready:
             await self.deliveries.resume()

@@ -60,11 +60,14 @@ class Trust:
         self._deliveries = deliveries
         self._told = told
         self._reunited = False
+        self.request_octets = 0
+        """How long one request to the router may be, once it has said so."""
 
     async def settle(self) -> int:
         """Judge, and let the rooms open; return the position up to which what is heard may have been heard before."""
         cursor = position_of((await self._ledger.get(ENDPOINT, CURSOR) or b"").decode())
         answer = await self.greet()
+        self.request_octets = answer.request_octets
         acknowledged = position_of(answer.acknowledged)
         forked = answer.standing is Standing.FORKED and not answer.went_back  # a router that went back knows less
         older = self._told or forked or acknowledged > cursor

@@ -22,6 +22,11 @@ log = structlog.get_logger(__name__)
 _conversation = msgspec.json.Decoder(Conversation)
 
 
+AHEAD = 500
+"""How many messages may be sealed beyond the last that the router accepted, before new keys are drawn: receivers follow
+a ratchet that is a thousand ahead."""
+
+
 class Room:
     """A room; ``wanted`` are the URIs of the endpoints that should be its members, as far as this one knows."""
 
@@ -44,6 +49,8 @@ class Room:
         """Whether what the ledger says of the group is known to be the latest: until then nothing is encrypted."""
         self.outrun = 0
         """How often in this epoch our commit came too late."""
+        self.accepted = 0
+        """The generation up to which the router has accepted our messages of this epoch."""
         self.diverged = False
         """Whether the group has gone where we cannot follow, so that we have to come back by a commit from outside."""
         self.stored = False
@@ -66,6 +73,17 @@ class Room:
         said = None if self.group is None else room_context(self.group.context)
         self.founding = 0 if said is None else said.founding
         self.outrun = 0
+        self.accepted = 0
+
+    def accept(self, epoch: int, generation: int) -> None:
+        """Note that the router has accepted a message of ours."""
+        if self.group is not None and epoch == self.group.epoch:
+            self.accepted = max(self.accepted, generation + 1)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether our ratchet is so far ahead of what the router accepted that receivers might lose track of it."""
+        return self.group is not None and self.group.generation - self.accepted >= AHEAD
 
     @property
     def open(self) -> bool:
@@ -76,6 +94,7 @@ class Room:
             and self.phase is RoomPhase.MEMBER
             and self.trusted
             and group.may_send
+            and not self.exhausted
             and len(self.members) > 1
             and self.pending is None
             and not self.diverged

@@ -214,7 +214,7 @@ class Rooms:
         """Whether something is to be said for which this session must first draw keys, or our leaf must say anew who
         we are.
         """
-        return room.renews or (room.must_rekey and self._outbox.waits(room))
+        return room.renews or ((room.must_rekey or room.exhausted) and self._outbox.waits(room))
 
     async def _members_of(self, room: Room) -> frozenset[str]:
         match room.conversation:

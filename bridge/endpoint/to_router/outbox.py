@@ -1,26 +1,28 @@
-"""Contents on their way to the router: encrypted, committed, submitted in order, encrypted again if an epoch ended.
+"""Contents on their way to the router: committed, sealed when they are submitted, sealed again if an epoch ended.
 
-What may leave together is gathered in a ``Batch``: its commit writes the ratchets, the envelopes and whatever else
-belongs to the same transaction, and only then are the envelopes submitted. A content for a room that is not open yet is
-committed without a body and encrypted when the room is. A body that was once submitted is submitted again unchanged,
-whatever has happened since, until the router says that its epoch is over: so nothing is put into a room twice.
+What belongs together is gathered in a ``Batch``; its commit writes the contents, which leave once they are durable.
+They are sealed only then, at most ``AT_ONCE`` before the router has answered, and the bodies are kept in memory only: a
+body that was submitted is submitted again unchanged by this session, until the router says that its epoch is over, and
+another session seals anew, under keys of its own; receivers know a content by its id. Rooms take turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 from typing import Protocol
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from bridge.endpoint.ledger.contract import Change, Ledger, OutboxRow, UnansweredRow
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.translate import Failure
 from bridge.router.contract import (
     Accepted,
+    BadRequest,
     Envelope,
     Forked,
     Refusal,
@@ -32,8 +34,11 @@ from bridge.router.contract import (
 Clock = Callable[[], int]
 Random = Callable[[int], bytes]
 
-_AT_ONCE = 256
-_IN_MEMORY = 4096  # bodies kept in memory; beyond that they are read from the ledger when their turn comes
+AT_ONCE = 256
+"""How many contents may be sealed and not yet answered."""
+
+_IN_MEMORY = 4096  # contents kept in memory; beyond that they are read from the ledger when their turn comes
+_OVERHEAD = 1024  # octets of a request beside each body, at most
 _RETRY_S = (0.05, 5.0)
 _LATER = frozenset((RefusalCode.RECIPIENT_FULL, RefusalCode.TOO_MANY))
 _LATER_S = 5.0
@@ -42,13 +47,22 @@ log = structlog.get_logger(__name__)
 
 
 class Waiting(Struct):
-    """A row of the outbox as the queue holds it; ``body`` is None if it must be read from the ledger."""
+    """A row of the outbox as the queue holds it.
+
+    ``epoch`` is -1 until it is sealed; ``body`` is None until then, or if it must be read from the ledger, as must be a
+    ``content`` that is None. ``generation`` is that of its key.
+    """
 
     id: int
     mimi_id: bytes
     epoch: int
-    body: bytes | None
     at: int
+    content: bytes | None = None
+    body: bytes | None = None
+    generation: int = 0
+
+
+Entry = tuple[Room, Waiting]
 
 
 class Batch:
@@ -72,14 +86,12 @@ class Batch:
         self._touched[room.uri] = room
 
     def post(self, room: Room, content: bytes, *, mimi_id: bytes = b"") -> None:
-        """Send a content to a room: it is encrypted now if the room is open and nothing waits before it."""
+        """Send a content to a room, once this batch is durable and its turn has come."""
         row = self._outbox.row(room, content, mimi_id)
         self._posted.append((room, row))
         self.change.outbox.append(row)
         if mimi_id:
             self.change.unanswered.append(self._outbox.unanswered(row))
-        if row.epoch >= 0:
-            self._touched[room.uri] = room
 
     def commit(self) -> asyncio.Future[None]:
         """Queue the transaction, with every touched group's records; nothing of it is lost if nobody waits."""
@@ -96,6 +108,11 @@ class Batch:
         if not done.cancelled() and done.exception() is None:
             for action in self._after:
                 action()
+
+
+def _of_epoch(epoch: int, rows: Iterable[Waiting]) -> list[Waiting]:
+    """Return the rows up to the first of another epoch."""
+    return list(takewhile(lambda row: row.epoch == epoch, rows))
 
 
 class Failed(Protocol):
@@ -136,6 +153,8 @@ class Outbox:
         self._idle.set()
         self._last_id = 0
         self._under_way: set[int] = set()  # rows that the router is being handed just now
+        self.request_octets = 16 * 1024 * 1024
+        """How long one request to the router may be; it says so in its answer to ``hello``."""
         self.failed: Failed
         self.unopened: Callable[[Room], None]
         """Hears of a room that is not open and for which something waits now."""
@@ -143,7 +162,7 @@ class Outbox:
         """How many envelopes the router has accepted since the start."""
 
     def batch(self) -> Batch:
-        """Begin a batch. Between its first ``post`` and its ``commit`` there must be no await."""
+        """Begin a batch. Between its first ``post`` and its ``commit`` there must be no await, for the order's sake."""
         return Batch(self)
 
     def next_id(self) -> int:
@@ -162,8 +181,7 @@ class Outbox:
                 if room is None:
                     log.error("a content waits for a room that is not in the ledger", id=row.id)
                     continue
-                self._append(room, row)
-                self._count_blank(room, int(row.epoch < 0))
+                self._append(room, row, keep=False)
         self._wake.set()
 
     def __len__(self) -> int:
@@ -184,21 +202,13 @@ class Outbox:
     # --- coming in ----------------------------------------------------------------------------------------------------
 
     def row(self, room: Room, content: bytes, mimi_id: bytes) -> OutboxRow:
-        """Make the row of a content, encrypted if it can be."""
-        epoch, body = -1, b""
-        if room.open and room.uri not in self._blank:
-            epoch, body = room.protect(content, self._random)
-        else:
-            self._count_blank(room, 1)
-            self.unopened(room)
+        """Make the row of a content."""
         return OutboxRow(
             id=self.next_id(),
             room=room.uri,
             content=content,
             at=self._clock(),
             mimi_id=mimi_id,
-            epoch=epoch,
-            body=body,
         )
 
     def unanswered(self, row: OutboxRow) -> UnansweredRow:
@@ -220,19 +230,22 @@ class Outbox:
             if future.cancelled() or future.exception() is not None:
                 return  # whoever awaits the commit reports it; these rows are not in the ledger
             for room, row in posted:
-                self._append(room, row)
+                self._append(room, row, keep=room.open and self._count < _IN_MEMORY)
+                if not room.open:
+                    self.unopened(room)
             self._wake.set()
 
         done.add_done_callback(committed)
 
-    def _append(self, room: Room, row: OutboxRow) -> None:
-        keep = self._count < _IN_MEMORY and row.epoch >= 0
+    def _append(self, room: Room, row: OutboxRow, *, keep: bool) -> None:
+        """Queue a row; one that may wait for long is not kept, so that what its sender deletes meanwhile is gone."""
         queue = self._queues.get(room.uri)
         if queue is None:
             queue = self._queues[room.uri] = deque()
             self._rooms[room.uri] = room
-        queue.append(Waiting(row.id, row.mimi_id, row.epoch, row.body if keep else None, row.at))
+        queue.append(Waiting(row.id, row.mimi_id, row.epoch, row.at, content=row.content if keep else None))
         self._count += 1
+        self._count_blank(room, int(row.epoch < 0))
 
     # --- going out ----------------------------------------------------------------------------------------------------
 
@@ -257,57 +270,86 @@ class Outbox:
             self._idle.set()
 
     def _ready(self) -> list[tuple[Room, list[Waiting]]]:
-        """Take, from each room that is open, the rows at its head that are of one epoch."""
-        work: list[tuple[Room, list[Waiting]]] = []
-        left = _AT_ONCE
+        """Take, from each room that is open, rows at its head that are of one epoch: for each its fair share."""
         now = asyncio.get_running_loop().time()
+        heads: list[tuple[Room, deque[Waiting]]] = []
         for uri, queue in self._queues.items():
             room = self._rooms[uri]
-            if self._later.get(uri, 0.0) > now:
-                continue
-            self._later.pop(uri, None)
-            if not queue or not (room.open or (queue[0].epoch >= 0 and room.behind < 0)):
-                continue
-            epoch = queue[0].epoch
-            rows: list[Waiting] = []
-            for row in queue:
-                if row.epoch != epoch or len(rows) == left:
-                    break
-                rows.append(row)
-            work.append((room, rows))
-            left -= len(rows)
-            if left <= 0:
+            if queue and self._may_leave(room, queue[0]) and self._later.get(uri, 0.0) <= now:
+                self._later.pop(uri, None)
+                heads.append((room, queue))
+            if len(heads) == AT_ONCE:
                 break
+        work: list[tuple[Room, list[Waiting]]] = []
+        for room, queue in heads:
+            epoch, share = queue[0].epoch, AT_ONCE // len(heads)
+            work.append((room, _of_epoch(epoch, islice(queue, share))))
+            self._queues[room.uri] = self._queues.pop(room.uri)  # next time after those that were not served
         return work
+
+    @staticmethod
+    def _may_leave(room: Room, first: Waiting) -> bool:
+        return room.open or (first.epoch >= 0 and room.behind < 0)
 
     async def _submit(self, work: list[tuple[Room, list[Waiting]]]) -> None:
         await self._complete(work)
-        flat = [(room, row) for room, rows in work for row in rows if row.epoch >= 0]
-        envelopes = [Envelope(room.uri, row.epoch, self._router.endpoint, row.body or b"") for room, row in flat]
-        if not envelopes:
-            return
-        self._under_way = {row.id for _, row in flat}
+        rows = [(room, row) for room, rows in work for row in rows if row.epoch >= 0]
+        self._under_way = {row.id for _, row in rows}
         try:
-            answers = await self._router.submit(envelopes)
+            for part in self._requests(rows):
+                await self._hand(part)
         finally:
             self._under_way = set()
-        batch = self.batch()
-        for (room, row), answer in zip(flat, answers, strict=True):
-            if isinstance(answer, Refusal) and answer.code is RefusalCode.FORKED:
-                raise Forked(answer.text)
-            if isinstance(answer, Refusal) and answer.code in _LATER:
-                self._put_off(batch, room, row, answer)
-            else:
-                self._settle(batch, room, row, answer)
         for room, _ in work:
             if not self._queues[room.uri]:
                 del self._queues[room.uri], self._rooms[room.uri]
+            elif not room.open:
+                self.unopened(room)
+
+    def _requests(self, rows: Sequence[Entry]) -> Iterator[list[Entry]]:
+        """Part rows into requests that the router takes; one that is alone too long for it is a request by itself."""
+        part: list[Entry] = []
+        octets = 0
+        for room, row in rows:
+            size = len(row.body or b"") + _OVERHEAD
+            if part and octets + size > self.request_octets:
+                yield part
+                part, octets = [], 0
+            part.append((room, row))
+            octets += size
+        if part:
+            yield part
+
+    async def _hand(self, part: Sequence[Entry]) -> None:
+        """Make one request; if the router cannot read it, find out which rows it is about: only those fail."""
+        batch = self.batch()
+        try:
+            answers = await self._router.submit(
+                [Envelope(room.uri, row.epoch, self._router.endpoint, row.body or b"") for room, row in part]
+            )
+        except BadRequest as error:
+            if len(part) > 1:
+                await self._hand(part[: len(part) // 2])
+                await self._hand(part[len(part) // 2 :])
+                return
+            ((room, row),) = part
+            log.error("the router cannot read a message", room=room.tag, error=str(error))  # noqa: TRY400 - no defect here
+            self._fail(batch, room, row, Failure("rejected", "the router could not read it"))
+        else:
+            for (room, row), answer in zip(part, answers, strict=True):
+                if isinstance(answer, Refusal) and answer.code is RefusalCode.FORKED:
+                    raise Forked(answer.text)  # what waits is for the next session, under keys of its own
+                if isinstance(answer, Refusal) and answer.code in _LATER:
+                    self._put_off(batch, room, row, answer)
+                else:
+                    self._settle(batch, room, row, answer)
         if batch.change:
             batch.commit().add_done_callback(self._checked)
 
     def _settle(self, batch: Batch, room: Room, row: Waiting, answer: Accepted | Refusal) -> None:
         if isinstance(answer, Accepted):
             self._drop(room, row)
+            room.accept(row.epoch, row.generation)
             self.submitted += 1
             batch.change.outbox_done.append(row.id)
             if row.mimi_id:
@@ -347,7 +389,7 @@ class Outbox:
         queue = self._queues[room.uri]
         if queue[0] is row:
             queue.popleft()
-        else:  # what is said again has taken its old place before it
+        else:  # one before it was refused for now, or what is said again has taken its old place before it
             queue.remove(row)
         self._count -= 1
 
@@ -363,23 +405,24 @@ class Outbox:
         batch.change.outbox_done.append(row.id)
 
     async def _complete(self, work: list[tuple[Room, list[Waiting]]]) -> None:
-        """Read the bodies that are not in memory, and encrypt what has none yet, unless its sender has deleted it."""
-        incomplete = [row.id for _, rows in work for row in rows if row.body is None]
-        if not incomplete:
-            return
-        stored = {row.id: row for row in await self.ledger.outbox_rows(incomplete)}
+        """Read what is not in memory, and seal what has no body yet, unless its sender has deleted it."""
+        missing = [row.id for _, rows in work for row in rows if row.body is None and row.content is None]
+        stored = {row.id: row for row in await self.ledger.outbox_rows(missing)} if missing else {}
         batch = self.batch()
         for room, rows in work:
             for row in rows:
-                if row.body is None and row.epoch >= 0:
+                if row.body is not None:
+                    continue
+                if row.epoch >= 0:  # an earlier version committed bodies
                     row.body = stored[row.id].body
-                elif row.body is None and not stored[row.id].content:
+                    continue
+                content = stored[row.id].content if row.content is None else row.content
+                if not content:
                     self._fail(batch, room, row, Failure("deleted", "its sender deleted it before it left"))
-                elif row.body is None and room.open:
-                    row.epoch, row.body = room.protect(stored[row.id].content, self._random)
+                elif room.open:
+                    row.generation = room.held.generation
+                    row.epoch, row.body = room.protect(content, self._random)
                     self._count_blank(room, -1)
-                    batch.touch(room)
-                    batch.change.outbox.append(structs.replace(stored[row.id], epoch=row.epoch, body=row.body))
         if batch.change:
             await batch.commit()
 
@@ -404,9 +447,10 @@ class Outbox:
         waiting = {row.id for row in self._queues.get(room.uri, ())}
         for row in again:
             if row.id not in waiting:
-                self._append(room, row)
-                self._count_blank(room, 1)
+                self._append(room, row, keep=False)
         self._queues[room.uri] = deque(sorted(self._queues[room.uri], key=lambda row: row.id))
+        if not room.open:
+            self.unopened(room)
         self._idle.clear()
         self._wake.set()
         return len(again)
