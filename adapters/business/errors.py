@@ -244,6 +244,7 @@ _FAILURES: dict[str, tuple[int, str]] = {
     Reason.RECIPIENT_UNREACHABLE: (131026, "Message undeliverable"),
     Reason.NOT_ALLOWED: (131026, "Message undeliverable"),
     Reason.LEFT: (131026, "Message undeliverable"),
+    Reason.DELETED: (131026, "Message undeliverable"),
     Reason.REJECTED: (131026, "Message undeliverable"),
     Reason.EXPIRED: (131026, "Message undeliverable"),
     Reason.WINDOW_CLOSED: (131047, "Re-engagement message"),

@@ -8,7 +8,7 @@ import pytest
 
 from bridge import adapters, assembly
 from bridge.config import Loaded, parse
-from bridge.secrets import create
+from bridge.secrets import create, create_authority
 from protocol.uri import Address, account_network, address_of, base_network, namespace, user_uri
 
 SHOP = """
@@ -120,6 +120,7 @@ def test_two_homeservers_stand_side_by_side(tmp_path: Path) -> None:
 async def test_the_router_knows_who_speaks_for_whom(tmp_path: Path) -> None:
     two = loaded(tmp_path, shop("zebra", 1), shop("ants", 2))
     create(two.data, ("zebra", "ants"))
+    create_authority(two.data)
     hub = assembly.hub(two)
     speakers = {name: hub.grants.speaker(user_uri("bridge.example", Address(name, "shop"))) for name in NAMES}
     assert speakers == {"business": "mimi://bridge.example/d/zebra", "business.ants": "mimi://bridge.example/d/ants"}
