@@ -122,8 +122,11 @@ async def test_the_router_knows_who_speaks_for_whom(tmp_path: Path) -> None:
     create(two.data, ("zebra", "ants"))
     create_authority(two.data)
     hub = assembly.hub(two)
-    speakers = {name: hub.grants.speaker(user_uri("bridge.example", Address(name, "shop"))) for name in NAMES}
-    assert speakers == {"business": "mimi://bridge.example/d/zebra", "business.ants": "mimi://bridge.example/d/ants"}
+    speakers = {name: hub.grants.speakers(user_uri("bridge.example", Address(name, "shop"))) for name in NAMES}
+    assert speakers == {
+        "business": ("mimi://bridge.example/d/zebra",),
+        "business.ants": ("mimi://bridge.example/d/ants",),
+    }
 
 
 NAMES = ("business", "business.ants")
