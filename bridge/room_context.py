@@ -1,6 +1,6 @@
 """What stands in a room's GroupContext: which conversation it is, for the router and for every member alike.
 
-Two components of the application data dictionary (draft-ietf-mls-extensions §4.6), with numbers of our own from the
+Two components of the application data dictionary (draft-ietf-mls-extensions), with numbers of our own from the
 private range. The first is fixed when the group is founded; the second, the revision of the configuration that made the
 members what they are, may rise with any commit. Rooms that were founded before that carry CBOR of ours under MIMI's
 numbers for ParticipantListData and RoomMetaData; they are read as founded for the first time.

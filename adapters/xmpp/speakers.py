@@ -108,7 +108,7 @@ class Speakers:
         return self._authors.get(number)
 
     def _occupant(self, stanza: Element) -> str:
-        """Return the id that the room gives to an occupant for good (XEP-0421 §3); what others claim is no such id."""
+        """Return the id that the room gives to an occupant for good (XEP-0421 §4); what others claim is no such id."""
         said = stanza.find(xml.q(xml.OCCUPANT, "occupant-id")) if self.numbered else None
         return (said.get("id", "") if said is not None else "")[: codec.MAX_ID]
 

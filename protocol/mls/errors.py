@@ -191,7 +191,7 @@ class LegError(LeafError):
 
 class UngrantedError(LeafError):
     """The caller's authority does not vouch for a leaf: no grant, somebody else's, a revoked one, or one that says less
-    than the leaf claims (RFC 9420 section 5.3.1).
+    than the leaf claims (RFC 9420 §5.3.1).
     """
 
     code = "mls.ungranted"
