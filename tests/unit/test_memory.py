@@ -84,7 +84,7 @@ async def test_ghosts_people_and_signs_of_matrix() -> None:
         signs.passed({"content": {}}, "m.room.topic", room, f"$t{number}", ours=False)
         list(signs.typing(room, Group(room), {"user_ids": [f"@u{number}:a.example"]}))
     for number in range(2 * MANY):
-        await people.profile(f"@u{number}:a.example")
+        await people.profile(f"@u{number}:a.example", "!r:a.example", "@rialto:a.example")
     assert len(ghosts) == ghosts_module._REMEMBERED
     assert [len(signs._typists), len(signs._last), len(signs._before)] == [10_000] * 3
     assert len(people._known) == 20_000

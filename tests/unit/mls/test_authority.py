@@ -25,7 +25,7 @@ def welcome(author, identity, *others, authority):
     """Add one more member by Welcome, who asks this authority."""
     bundle = new_bundle(identity)
     staged = commit(author, *others, add=[bundle.message])
-    return Group.join(identity, staged.welcome, [bundle], authority=authority, now=NOW)
+    return Group.join(identity, staged.welcome, [bundle], authority=authority, fresh=True, now=NOW)
 
 
 def test_granted_endpoints_found_join_and_talk_and_nobody_is_suspect(notary):
@@ -160,7 +160,7 @@ def test_a_commit_that_brings_an_ungranted_leaf_is_followed_and_shows(notary):
     assert second.epoch == first.epoch, "whoever refuses what the others follow is lost to them"
     assert [(one.leaf, one.uri) for one in second.suspects] == [(2, thief.uri)]
     assert change.suspects == public.suspects == second.suspects
-    third = Group.join(thief, staged.welcome, [bundle], now=NOW)
+    third = Group.join(thief, staged.welcome, [bundle], fresh=True, now=NOW)
     assert second.unprotect(say(third)).suspicion
     assert not second.unprotect(say(first)).suspicion
 
