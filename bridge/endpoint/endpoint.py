@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +66,7 @@ from protocol.status import Status
 _PUBLISH_EVERY_S = 3600.0
 _TIDY_EVERY_S = 3600.0
 _AGAIN_S = (1.0, 300.0)
+_ROUTER_S = 60.0  # for the router, before files that waited are tried without it
 
 _UNREADABLE = translate.Failure("rejected", "the bridge cannot read any more what it had kept of the message")
 
@@ -149,7 +151,7 @@ class Endpoint:
         self._ready = True
         if self._settled.is_set():
             await self.deliveries.resume()
-        await self.media.resume()
+        self._spawn(self._resume_files(), "take up files", lasting=False)
         self._spawn(self.receiving.run(), "receive")
         self._spawn(self.deliveries.watch(self.adapter), "signs of life")
         self._listening = self._spawn(self.receiving.listen(), "listen")
@@ -325,6 +327,13 @@ class Endpoint:
             await self.deliveries.resume()
         await self.hearing.run()
 
+    async def _resume_files(self) -> None:
+        """Take up files that waited, once the router may take them: one that is old has a single try left."""
+        with suppress(TimeoutError):
+            async with self._context.timeout(_ROUTER_S):
+                await self._settled.wait()
+        await self.media.resume()
+
     async def _tidy(self) -> None:
         """Find rooms that were lost with an older ledger, and now and then forget keys that are over."""
         await self._settled.wait()
@@ -362,9 +371,10 @@ class Endpoint:
                 log.warning("key packages not published yet", endpoint=self.settings.name, why=str(error), again=pause)
             await self.keys.needed(pause)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str, *, lasting: bool = True) -> asyncio.Task[None]:
+        """Run something beside the rest; ``lasting``: as long as the endpoint, so that its end is a defect."""
         task = asyncio.create_task(coroutine, name=f"{self.settings.name}: {name}")
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._ended if lasting else self._done)
         self._tasks.append(task)
         return task
 
@@ -372,6 +382,10 @@ class Endpoint:
         if task.cancelled():
             return
         self._fatal(task.exception() or RuntimeError(f"{task.get_name()} ended by itself"))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error)
 
     def _fatal(self, error: BaseException) -> None:
         log.error("the endpoint cannot go on", endpoint=self.settings.name, error=str(error), exc_info=error)

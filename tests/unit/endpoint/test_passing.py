@@ -74,6 +74,7 @@ async def test_typing_is_told_before_this_session_has_said_anything(house: House
     await until(lambda: sea.reports)
     await house.endpoints["sea"].stop()
     await house.start("sea")
+    await house.endpoints["sea"]._settled.wait()  # it has said hello
     room = house.endpoints["sea"].rooms.of(here)
     before = room.held.epoch
     sea.types(here, "anna")
