@@ -163,6 +163,7 @@ async def test_a_key_package_of_another_endpoint_is_not_taken_for_the_one_asked_
     await house.start("sky", "moon")
     moon = Forger(house, "moon")
     moon.identity = await granted(house, "moon")
+    await until(lambda: house.endpoints["moon"].keys.bundles)
     moon.bundles = list(house.endpoints["moon"].keys.bundles)
     router = Handing(house.hub.connect("sea"), moon)
     with structlog.testing.capture_logs() as logs:

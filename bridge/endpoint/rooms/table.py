@@ -95,7 +95,7 @@ class Rooms:
         if room.phase in (RoomPhase.MEMBER, RoomPhase.CREATING):
             try:
                 records = dict(await self._ledger.scan(space_of(row.group_id)))
-                room.group = mls.Group.restore(self._keys.identity, records)
+                room.group = mls.Group.restore(self._keys.identity, records, authority=self._keys.authority)
                 room.refresh()
             except StorageError:
                 raise
