@@ -72,7 +72,12 @@ class Directory:
         self._names = {address: person.name for person in persons for address in person.addresses}
         self._users: Bounded[Address, str] = Bounded(remembered)
         self._addresses: Bounded[str, Address] = Bounded(remembered)
-        self._endpoints: Bounded[str, tuple[int, str]] = Bounded(remembered)
+        self._endpoints: Bounded[str, tuple[int, tuple[str, ...]]] = Bounded(remembered)
+
+    def plumb(self, rooms: Iterable[PlumbedRoom]) -> None:
+        """Take these rooms for the plumbed ones from now on, and believe nothing of who speaks for whom any more."""
+        self._plumbed = {room.conversation: room for room in rooms}
+        self._endpoints.clear()
 
     def user(self, address: Address) -> str:
         """Return the URI of the person at ``address``.
@@ -112,14 +117,29 @@ class Directory:
         """Return the configuration of a plumbed native room."""
         return self._plumbed.get(conversation.id)
 
-    async def endpoint_of(self, address: Address) -> str | None:
-        """Return the URI of the endpoint that speaks for a person, or None. Raises ``RouterUnavailable``."""
+    async def endpoints_of(self, address: Address) -> tuple[str, ...]:
+        """Return the URIs of the endpoints that speak for a person, in a fixed order; none if nobody does.
+
+        Raises ``RouterUnavailable``.
+        """
         user = self.user(address)
         known = self._endpoints.get(user)
         if known is not None and self._now() - known[0] < _FRESH_MS:
             return known[1]
-        speakers = await self._router.identifier_query(user)
-        found = speakers[0] if speakers else None
-        if found is not None:
+        found = await self._router.identifier_query(user)
+        if found:
             self._endpoints[user] = (self._now(), found)
         return found
+
+    async def endpoint_of(self, address: Address) -> str | None:
+        """Return the first of the endpoints that speak for a person, or None. Raises ``RouterUnavailable``."""
+        return next(iter(await self.endpoints_of(address)), None)
+
+    def members(self, plumbed: PlumbedRoom) -> tuple[str, ...]:
+        """Return the URIs of a plumbed room's endpoints, in the order in which they are its keepers."""
+        return tuple(uri.endpoint_uri(self.domain, name) for name in plumbed.members)
+
+    def owner_of(self, conversation: Conversation) -> str:
+        """Return the endpoint of this account that a conversation belongs to: this one, as long as it has one."""
+        del conversation
+        return self._router.endpoint

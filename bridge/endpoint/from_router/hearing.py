@@ -18,7 +18,8 @@ from bridge.directory import Directory
 from bridge.endpoint import translate
 from bridge.endpoint.from_router import refusing
 from bridge.endpoint.ledger.contract import DeliveryKind, DeliveryRow, Erased, Ledger, MessageRow
-from bridge.endpoint.membership.keys import ENDPOINT, Keys
+from bridge.endpoint.membership.following import Following
+from bridge.endpoint.membership.keys import ENDPOINT
 from bridge.endpoint.metrics import Metrics
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
@@ -66,9 +67,9 @@ class Hearing:
         adapter: Adapter[Any],
         directory: Directory,
         ledger: Ledger,
-        keys: Keys,
         router: Router,
         rooms: Rooms,
+        following: Following,
         outbox: Outbox,
         *,
         greet: Callable[[], Awaitable[HelloAnswer]],
@@ -81,9 +82,9 @@ class Hearing:
         self._adapter = adapter
         self._directory = directory
         self._ledger = ledger
-        self._keys = keys
         self._router = router
         self._rooms = rooms
+        self._following = following
         self._outbox = outbox
         self._greet = greet
         self._nudge = nudge
@@ -95,6 +96,8 @@ class Hearing:
         self._durable = ""
         self._progress = asyncio.Event()
         self._shown: set[asyncio.Task[None]] = set()
+        self.went_back: Callable[[], None]
+        """Hears that the router's history is not the one that was heard before."""
         self.connected = False
         self.stopped = ""
         """Why nothing more is taken from the router, although it can be reached."""
@@ -121,7 +124,9 @@ class Hearing:
             except WentBack as error:
                 log.error("the router went back", cursor=cursor, error=str(error))  # noqa: TRY400
                 self._metrics.count("router_went_back")
-                cursor = (await self._begin_again()).acknowledged
+                await self._begin_again()
+                cursor = ""
+                self.went_back()
                 continue
             except Unintelligible as error:  # never passed: it is heard once this endpoint is as new as its router
                 log.error("the router says what we cannot understand", cursor=cursor, error=str(error))  # noqa: TRY400
@@ -196,11 +201,11 @@ class Hearing:
     def _take_one(self, batch: Batch, notification: Notification, seen: set[bytes]) -> Room | None:
         """Take one notification; return the room if something is to be delivered there."""
         if notification.kind is Kind.WELCOME:
-            self._rooms.on_welcome(batch, notification.room, notification.body, notification.at)
+            self._following.on_welcome(batch, notification.room, notification.body, notification.at)
             return None
         room = self._rooms.get(notification.room)
         if room is not None and notification.kind is Kind.COMMIT:
-            self._rooms.on_commit(batch, room, notification.body, notification.at)
+            self._following.on_commit(batch, room, notification.body, notification.at)
             return None
         if room is not None and notification.kind is Kind.LEFT:
             return self._take_left(batch, room, notification)
@@ -209,7 +214,7 @@ class Hearing:
         if notification.kind is Kind.PASSING:
             self._take_sign(room, room.group, notification)
             return None
-        opened = room.group.unprotect(notification.body)
+        opened = self._open(room, room.group, notification)
         batch.touch(room)
         if opened.suspicion:
             raise Rejected(f"{opened.sender.uri} is not vouched for: {opened.suspicion}")
@@ -245,8 +250,22 @@ class Hearing:
         if found is not None:
             refusing.answer(batch, room, *found, by=self._router.endpoint, salt=self._random(16))
 
+    def _open(self, room: Room, group: mls.Group, notification: Notification) -> mls.Application:
+        """Decrypt; who cannot, in the epoch that the room is in, has lost track of the group. Raises ``MlsError``."""
+        peeked = mls.peek(notification.body)
+        if room.former is not None and peeked.group_id == room.former.group_id:
+            return room.former.unprotect(notification.body)
+        try:
+            return group.unprotect(notification.body)
+        except mls.MlsError:
+            if peeked.group_id == group.group_id and (peeked.epoch or 0) >= group.epoch:
+                self._following.lost_track(room)
+            raise
+
     def _check(self, room: Room, leaf: mls.Member, names: translate.Names) -> None:
         """Refuse content that says it comes from elsewhere, or from somebody its leaf may not speak for."""
+        if leaf.uri in room.strangers:
+            raise Rejected(f"{leaf.uri} should not be in the room, which is held: {room.hold}")
         if names.room != room.uri:
             raise Rejected("a content that says it belongs to another room")
         if names.sender != leaf.uri and not mls.speaks_for(leaf, names.sender):

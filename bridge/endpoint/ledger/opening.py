@@ -95,6 +95,13 @@ class Opening:
             name=self._text(row.name, cell("room", row.room, "name")),
             group_id=bytes(row.group_id),
             pending=pending,
+            founding=row.founding,
+            highest_epoch=row.highest_epoch,
+            complete=row.complete,
+            removed=row.removed,
+            reason=row.reason,
+            since=row.since,
+            next_step=row.next_step,
         )
 
     def _conversation(self, row: Row[Any]) -> str:

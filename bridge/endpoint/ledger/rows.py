@@ -124,6 +124,9 @@ class RoomRow(Struct, frozen=True, kw_only=True):
     """One room. ``conversation`` is this network's side of it, encoded; ``pending`` (sealed) a staged commit of ours.
 
     ``group_id`` is that of its MLS group, whose records are in the space ``mls/<group id in hexadecimal>``.
+    ``founding`` and ``highest_epoch`` are the highest that we were ever in (-1: none); they are never lowered.
+    ``complete``: everybody who should be in the room was, once. ``removed``: a commit has removed this endpoint.
+    ``reason``, ``since`` (milliseconds) and ``next_step`` say what the room still needs ('' and 0: nothing).
     """
 
     room: str
@@ -132,6 +135,13 @@ class RoomRow(Struct, frozen=True, kw_only=True):
     name: str = ""
     group_id: bytes = b""
     pending: bytes = b""
+    founding: int = -1
+    highest_epoch: int = -1
+    complete: bool = False
+    removed: bool = False
+    reason: str = ""
+    since: int = 0
+    next_step: str = ""
 
 
 class InboxRow(Struct, frozen=True, kw_only=True):

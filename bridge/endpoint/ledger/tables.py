@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -44,6 +45,13 @@ room = Table(
     Column("name", LargeBinary, nullable=False),
     Column("group_id", LargeBinary, nullable=False),
     Column("pending", LargeBinary, nullable=False),
+    Column("founding", BIG, nullable=False, server_default="-1"),
+    Column("highest_epoch", BIG, nullable=False, server_default="-1"),
+    Column("complete", Boolean, nullable=False, server_default=false()),
+    Column("removed", Boolean, nullable=False, server_default=false()),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("since", BIG, nullable=False, server_default="0"),
+    Column("next_step", Text, nullable=False, server_default=""),
 )
 
 native = Table(

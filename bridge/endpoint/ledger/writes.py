@@ -55,6 +55,13 @@ class Writes:
                     seal(r.name.encode(), cell("room", r.room, "name")),
                     r.group_id,
                     seal(r.pending, cell("room", r.room)),
+                    r.founding,
+                    r.highest_epoch,
+                    r.complete,
+                    r.removed,
+                    r.reason,
+                    r.since,
+                    r.next_step,
                 )
                 for r in change.rooms
             ],

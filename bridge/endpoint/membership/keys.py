@@ -173,6 +173,16 @@ class Keys:
             return f"{error.code}: {error}"
         return ""
 
+    async def replace(self, router: Router) -> None:
+        """Have the router hand out none of those it had, for they may be spent. Raises ``RouterUnavailable``."""
+        former = [ref for ref in self._bundles if ref not in self._replaced]
+        spare = await self._fresh_last_resort(renew=True)
+        made = await self._make_batch()
+        last_resort = None if spare is None else spare.message
+        await router.publish([one.message for one in made], last_resort=last_resort, replace=True)
+        await self._replace(former)
+        log.warning("key packages replaced", fresh=len(made))
+
     async def publish(self, router: Router) -> None:
         """See to it that others can claim enough KeyPackages, and a last resort, that say what we say now.
 

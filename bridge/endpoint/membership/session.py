@@ -16,6 +16,7 @@ import structlog
 from bridge.endpoint.from_router.hearing import CURSOR
 from bridge.endpoint.ledger.contract import Change, Ledger
 from bridge.endpoint.membership.keys import ENDPOINT
+from bridge.endpoint.membership.reconciler import Reconciler
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.to_network.schedule import Deliveries
 from bridge.router.contract import (
@@ -32,10 +33,7 @@ from bridge.router.contract import (
 )
 
 _SESSION = "session"
-_OLDER = "older-copy"  # while rooms may have been lost
 _RETRY_S = (0.1, 5.0)
-_HEARING_S = 2.0  # for what the router still has for us: it may bring us back into a room by itself
-_TRIES = 5
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +46,7 @@ class Trust:
         ledger: Ledger,
         router: Router,
         rooms: Rooms,
+        membership: Reconciler,
         deliveries: Deliveries,
         *,
         random: Callable[[int], bytes],
@@ -57,9 +56,9 @@ class Trust:
         self._random = random
         self._router = router
         self._rooms = rooms
+        self._membership = membership
         self._deliveries = deliveries
         self._told = told
-        self._reunited = False
         self.request_octets = 0
         """How long one request to the router may be, once it has said so."""
 
@@ -77,11 +76,8 @@ class Trust:
                 cursor=cursor,
                 acknowledged=acknowledged,
             )
-            self._rooms.older = True
             await self._deliveries.doubt()
-            await self._ledger.commit(Change(records=[(ENDPOINT, _OLDER, b"1")]))
-        self._reunited = await self._ledger.get(ENDPOINT, _OLDER) is None
-        self._rooms.trust()
+        self._membership.trust()
         return acknowledged if older else 0
 
     async def greet(self) -> HelloAnswer:
@@ -106,26 +102,3 @@ class Trust:
                     raise Forked("another session of this endpoint has taken the place of this one")
                 await self._ledger.commit(Change(records=[(ENDPOINT, _SESSION, session.encode())]))
                 return answer
-
-    async def reunite(self) -> None:
-        """Come back into the rooms that an older copy does not know it is in."""
-        if self._reunited:
-            return
-        lost: list[str] = []
-        for _ in range(_TRIES):
-            await asyncio.sleep(_HEARING_S)
-            try:
-                lost = [view.room for view in await self._router.rooms() if self._is_lost(view.room)]
-                for room in lost:
-                    await self._rooms.come_back(room)
-            except RouterUnavailable as error:
-                log.info("router cannot be reached", error=str(error))
-                continue
-            if not lost:
-                await self._ledger.commit(Change(records=[(ENDPOINT, _OLDER, None)]))
-                return
-        log.error("rooms were lost", rooms=len(lost))
-
-    def _is_lost(self, room_uri: str) -> bool:
-        room = self._rooms.get(room_uri)
-        return room is None or room.group is None

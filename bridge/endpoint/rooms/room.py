@@ -17,6 +17,9 @@ from protocol.mls import ExternalJoin, Group, Member, Staged, Suspect
 
 Random = Callable[[int], bytes]
 
+UNJUDGED = "unjudged"
+"""Why a room is held of which nobody has compared the members with the configuration yet."""
+
 log = structlog.get_logger(__name__)
 
 _conversation = msgspec.json.Decoder(Conversation)
@@ -51,14 +54,33 @@ class Room:
         """How often in this epoch our commit came too late."""
         self.accepted = 0
         """The generation up to which the router has accepted our messages of this epoch."""
+        self.founding = -1
+        self.highest_epoch = -1
+        """The highest founding number, and epoch of it, that we were ever in: nothing at or below is joined."""
+        self.complete = False
+        """Whether everybody who should be in the room was, once."""
+        self.unanswered = False
+        """Whether what was sent here may have been lost, so that what nobody has answered is to be sent again."""
+        self.removed = False
+        """Whether we have heard the commit that removed us."""
+        self.hold = UNJUDGED
+        """Why nothing may be sealed to the room; '' if it may."""
+        self.strangers: frozenset[str] = frozenset()
+        """Endpoints in it that should not be: what they say is dropped."""
+        self.doubted = True
+        """Whether the router is to be asked how the room stands, for what we know of it may not be so any more."""
+        self.refused = -1
+        """The highest founding number that the router has refused us."""
+        self.reason, self.since, self.next_step = "", 0, ""
+        """What the room still needs, since when (milliseconds), and what is done about it."""
+        self.former: Group | None = None
+        """The group before the room was founded anew: kept for reading until what was said in it has been heard."""
         self.diverged = False
         """Whether the group has gone where we cannot follow, so that we have to come back by a commit from outside."""
         self.stored = False
         """Whether the ledger knows of the room."""
         self.behind = -1
         """The epoch that the router says it is in, when it is ahead of ours: nothing can leave until we are there."""
-        self.founding = 0
-        """The founding number of our group."""
         self.superseded = 0
         """The founding number that the router says the room has: nothing can leave until ours is that one."""
         self.tag = hashlib.blake2b(uri.encode(), digest_size=6).hexdigest()
@@ -66,14 +88,19 @@ class Room:
 
     def refresh(self) -> None:
         """Look again who is in the group: to be called when its epoch or the authority's judgement may have changed."""
+        there = {member.uri for member in self.members}
         self.members = () if self.group is None else tuple(self.group.members())
         before, self.suspects = self.held_for, () if self.group is None else self.group.suspects
         if self.held_for != before:
             log.warning("room held" if self.held_for else "room no longer held", room=self.tag, reason=self.held_for)
-        said = None if self.group is None else room_context(self.group.context)
-        self.founding = 0 if said is None else said.founding
         self.outrun = 0
         self.accepted = 0
+        if there != {member.uri for member in self.members}:
+            self.hold = UNJUDGED
+        if self.group is not None and self.phase is RoomPhase.MEMBER:
+            said = room_context(self.group.context)
+            now = (0 if said is None else said.founding, self.group.epoch)
+            self.founding, self.highest_epoch = max((self.founding, self.highest_epoch), now)
 
     def accept(self, epoch: int, generation: int) -> None:
         """Note that the router has accepted a message of ours."""
@@ -99,6 +126,7 @@ class Room:
             and self.pending is None
             and not self.diverged
             and self.superseded <= self.founding
+            and not self.hold
             and self.behind <= group.epoch
             and not self.suspects
         )
@@ -107,7 +135,7 @@ class Room:
     def audible(self) -> bool:
         """Whether there is somebody who could hear a passing sign, which may be given before ``open``."""
         heard = self.group is not None and self.phase is RoomPhase.MEMBER and len(self.members) > 1
-        return heard and not self.diverged and not self.suspects
+        return heard and not self.diverged and not self.suspects and not self.hold
 
     @property
     def held_for(self) -> str:
@@ -151,6 +179,13 @@ class Room:
             name=self.name,
             group_id=self.group.group_id if self.group is not None else b"",
             pending=self.pending.to_bytes() if self.pending is not None else b"",
+            founding=self.founding,
+            highest_epoch=self.highest_epoch,
+            complete=self.complete,
+            removed=self.removed,
+            reason=self.reason,
+            since=self.since,
+            next_step=self.next_step,
         )
 
     @classmethod
@@ -158,6 +193,9 @@ class Room:
         """Make the room of a ledger's row, without its group."""
         room = cls(row.room, _conversation.decode(row.conversation), name=row.name, phase=row.phase)
         room.stored = True
+        room.founding, room.highest_epoch = row.founding, row.highest_epoch
+        room.complete, room.removed = row.complete, row.removed
+        room.reason, room.since, room.next_step = row.reason, row.since, row.next_step
         if row.pending:
             room.pending = Staged.from_bytes(row.pending)
         return room
@@ -177,7 +215,7 @@ def space_of(group_id: bytes) -> str:
     return f"mls/{group_id.hex()}"
 
 
-def describe(room: Room, participants: list[str]) -> dict[int, bytes]:
+def describe(room: Room, participants: list[str], founding: int = 0, revision: int = 0) -> dict[int, bytes]:
     """Return what stands in the GroupContext, so that who joins knows what conversation it is."""
     kind: Literal["direct", "group"] = "direct" if isinstance(room.conversation, Direct) else "group"
-    return encode_context(RoomContext(room.uri, kind, room.name, tuple(sorted(participants))))
+    return encode_context(RoomContext(room.uri, kind, room.name, tuple(sorted(participants)), founding, revision))

@@ -191,6 +191,13 @@ class Outbox:
         """Whether a content of this room waits to be encrypted."""
         return room.uri in self._blank
 
+    def reseal(self, room: Room) -> None:
+        """Encrypt anew what waits for a room: its group is another one now."""
+        for row in self._queues.get(room.uri, ()):
+            if row.epoch >= 0:
+                row.epoch, row.body = -1, None
+                self._blank[room.uri] += 1
+
     def wake(self) -> None:
         """Look again: a room may have opened."""
         self._wake.set()

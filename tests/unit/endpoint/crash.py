@@ -119,11 +119,11 @@ class AskableMortalAdapter(MortalAdapter, AskableAdapter):
 
 async def kill(endpoint: Endpoint) -> None:
     """Let go of a dead endpoint as the system does: its files are closed and nothing is finished."""
-    rooms, deliveries = endpoint.rooms, endpoint.deliveries
+    deliveries = endpoint.deliveries
     endpoint._ready = False
     tasks = [
         *endpoint._tasks,
-        *rooms._tasks.values(),
+        *filter(None, [endpoint.membership._task]),
         *deliveries._workers.values(),
         *endpoint.media._workers.values(),
         *endpoint.receiving._waits,

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from adapters.contract import Adapter, Direct
 from bridge.authority import Granting, OperatorAuthority
 from bridge.directory import PlumbedRoom
@@ -141,6 +143,8 @@ class House:
     def plumb(self, room: str, natives: dict[str, str], *, creator: str) -> None:
         """Have a native room of each network plumbed into one."""
         self.named[room_uri(DOMAIN, room)] = frozenset(endpoint_uri(DOMAIN, name) for name in natives)
+        for plumbed in self.plumbed.values():
+            plumbed[:] = [other for other in plumbed if other.id != room]
         for name, native in natives.items():
             self.plumbed[name].append(PlumbedRoom(room, room.title(), native, name == creator, tuple(natives)))
 
@@ -153,6 +157,15 @@ class House:
         else:
             await router.hello(Hello(OLDEST_CONTRACT, CONTRACT, FEATURES, "of a test", "", revision=0))
         return router
+
+    def settings(self, name: str, **changes: Any) -> EndpointSettings:
+        """What an endpoint is told by the configuration as it is now."""
+        return structs.replace(self.endpoints[name].settings, rooms=tuple(self.plumbed[name]), **changes)
+
+    async def reload(self, *names: str, revision: int) -> None:
+        """Have these endpoints read the configuration as it is now, under a revision."""
+        for name in names:
+            await self.endpoints[name].reload(self.settings(name, revision=revision))
 
     async def start(self, *names: str) -> None:
         for name in names or self.names:

@@ -189,9 +189,9 @@ async def test_keys_of_old_epochs_are_forgotten_in_time(house: House, here: Dire
     await house.make("sea", distrust=True).start()
     await talk(house, here, there, "after")
     week = 8 * 86_400_000
-    rooms = house.endpoints["sky"].rooms
-    rooms._clock = lambda later=rooms._clock: later() + week
-    await rooms.forget_old_epochs()
+    membership = house.endpoints["sky"].membership
+    membership._clock = lambda later=membership._clock: later() + week
+    await membership.forget_old_epochs()
     await house.endpoints["sky"].stop()
     ledger = await SqlLedger.open(f"sqlite:///{house.folder}/sky.db", Sealer(bytes(range(32)), bytes))
     (row,) = await ledger.rooms()

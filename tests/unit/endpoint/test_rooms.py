@@ -64,16 +64,19 @@ async def test_a_plumbed_room_joins_three_networks(square: House) -> None:
     assert room.assurance is LegClass.OPERATOR
 
 
-async def test_a_plumbed_room_speaks_before_everybody_is_there(square: House) -> None:
+async def test_what_is_said_in_a_plumbed_room_waits_until_everybody_is_there(square: House) -> None:
     await square.start("sea", "sky")
     sea, sky, shore = (square.networks[name] for name in ("sea", "sky", "shore"))
     sea.say(Group("sea-square"), "early", "m1", sender="anna")
-    await until(lambda: sky.taken)
+    await until(lambda: len(square.endpoints["sky"].rooms.of(Group("sky-square")).members) == 2)
+    await asyncio.sleep(0.2)
+    assert not sky.taken
     await square.start("shore")
+    await until(lambda: sky.taken and shore.taken)
     await until(lambda: len(square.endpoints["shore"].rooms.of(Group("shore-square")).members) == 3)
     sky.say(Group("sky-square"), "late", "n1", sender="bert")
-    await until(lambda: shore.taken and sea.taken)
-    assert shore.texts() == ["late"]
+    await until(lambda: len(shore.taken) == 2 and sea.taken)
+    assert shore.texts() == ["early", "late"]
 
 
 async def test_a_native_room_that_is_not_plumbed_is_refused(square: House) -> None:
@@ -86,11 +89,14 @@ async def test_a_native_room_that_is_not_plumbed_is_refused(square: House) -> No
 
 async def test_messages_of_an_epoch_that_is_over_are_encrypted_again_in_order(square: House) -> None:
     """A third endpoint is added in the middle of a stream: no message is lost, doubled or overtaken."""
-    await square.start("sea", "sky")
+    natives = {name: f"{name}-square" for name in ("sea", "sky", "shore")}
+    square.plumb("square", {name: natives[name] for name in ("sea", "sky")}, creator="sea")
+    await square.start()
     sea, sky = square.networks["sea"], square.networks["sky"]
     sea.say(Group("sea-square"), "0", "m0", sender="anna")
     await until(lambda: sky.taken)
-    joining = asyncio.create_task(square.start("shore"))
+    square.plumb("square", natives, creator="sea")
+    joining = asyncio.create_task(square.reload("sea", "sky", "shore", revision=1))
     for number in range(1, 120):
         sea.say(Group("sea-square"), str(number), f"m{number}", sender="anna")
         sky.say(Group("sky-square"), str(-number), f"n{number}", sender="bert")
@@ -217,6 +223,7 @@ async def test_nobody_opens_a_room_in_somebody_elses_name(square: House, monkeyp
     """Shore makes the room of Anna and Bert, whom it does not speak for: an honest router refuses, and where one does
     not, Sky does not come.
     """
+    square.plumb("square", {name: f"{name}-square" for name in ("sea", "sky")}, creator="sea")
     await square.start("sky", "sea")
     anna, bert = Address("sea", "anna"), Address("sky", "bert")
     target = direct_room(DOMAIN, anna, bert)
