@@ -121,6 +121,7 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distru
         limits=config.limits,
         keep=_keep(config),
         distrust=distrust,
+        revision=config.revision,
         grace=config.authority.grace_days * 86_400,
     )
 

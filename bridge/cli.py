@@ -203,7 +203,7 @@ def message_replay(
 def room_list(config: ConfigOption = DEFAULT, endpoint: EndpointOption = "", as_json: JsonOption = False) -> None:
     """List rooms with the assurance of each."""
     rows = [built(room) for room in _rooms(config, endpoint).values()]
-    show(rows, as_json, ["room", "name", "phase", "epoch", "label"], "no rooms")
+    show(rows, as_json, ["room", "name", "phase", "epoch", "hold", "reason", "label"], "no rooms")
 
 
 @room_app.command("show")
@@ -219,6 +219,10 @@ def room_show(
         show([built(found)], as_json, [], "")
         return
     typer.echo(f"{found.room}\n{found.name or 'a direct conversation'}, epoch {found.epoch}, {found.phase}")
+    if found.reason:
+        typer.echo(f"needs: {found.reason}, since {_time(found.since)}; next: {found.next_step or 'nothing'}")
+    if found.hold:
+        typer.echo(f"held: {found.hold}; nothing is sealed to this room")
     typer.echo(f"assurance: {found.assurance} ({found.label}), the worst leg of its members")
     if found.held_for:
         typer.echo(f"held, nothing is sealed to it: {found.held_for}")

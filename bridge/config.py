@@ -133,10 +133,15 @@ class PersonConfig(Struct, forbid_unknown_fields=True):
 
 
 class Config(Struct, forbid_unknown_fields=True):
-    """The whole of ``rialto.toml``. Relative paths are taken from the file's own folder."""
+    """The whole of ``rialto.toml``. Relative paths are taken from the file's own folder.
+
+    Raise ``revision`` with every change of who is in a room: of two files that name different members, the higher one
+    is right, and nobody is removed whom a newer one names.
+    """
 
     domain: str
     data: str = "data"
+    revision: int = 0
     router: RouterConfig = field(default_factory=RouterConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     log: LogConfig = field(default_factory=LogConfig)

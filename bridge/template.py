@@ -11,6 +11,9 @@ domain = "{domain}"
 # Everything durable: the router's journal, the endpoints' ledgers, keys and tokens (readable by their owner only).
 data = "data"
 
+# Of two files that name different members of a room the one with the higher revision is right.
+# revision = 1
+
 [router]
 # Where endpoints in processes of their own reach the router (`rialto router`, `rialto endpoint NAME`).
 listen = "127.0.0.1:8440"

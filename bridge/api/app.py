@@ -46,6 +46,11 @@ class RoomView(Struct, frozen=True):
     assurance: int
     label: str
     held_for: str = ""
+    hold: str = ""
+    reason: str = ""
+    since: int = 0
+    next_step: str = ""
+    founding: int = -1
 
 
 class StepView(Struct, frozen=True):

@@ -75,12 +75,21 @@ log = structlog.get_logger(__name__)
 
 
 class RoomSummary(Struct, frozen=True, kw_only=True):
-    """A room as this endpoint sees it, for people."""
+    """A room as this endpoint sees it, for people.
+
+    ``hold``: why nothing is sealed to it ('' if it is not held); ``reason``, ``since`` (milliseconds) and ``next_step``
+    say what it still needs; ``founding`` counts how often it was founded anew (-1: never founded).
+    """
 
     room: str
     name: str
     conversation: str
     phase: str
+    hold: str
+    reason: str
+    since: int
+    next_step: str
+    founding: int
     epoch: int
     members: tuple[Member, ...]
     assurance: LegClass
@@ -210,8 +219,9 @@ class Endpoint:
             room=self.rooms.get, context=context, fatal=fatal,
         )  # fmt: skip
         self.trust = Trust(
-            ledger, router, self.rooms, self.membership, self.deliveries, random=random, told=settings.distrust
-        )
+            ledger, router, self.rooms, self.membership, self.deliveries,
+            random=random, told=settings.distrust, revision=settings.revision,
+        )  # fmt: skip
         self.signs = PassingSigns(router, clock=clock, random=random)
         messages = Translate(context, settings, directory, self.keys, aliases, failed=self.reports.fail)
         self.media = AwaitingMedia(
@@ -529,6 +539,11 @@ def _summary(room: Room, waiting: int) -> RoomSummary:
         name=room.name,
         conversation=room.conversation.key,
         phase=room.phase.value,
+        hold=room.held_for or room.hold,
+        reason=room.reason,
+        since=room.since,
+        next_step=room.next_step,
+        founding=room.founding,
         epoch=room.group.epoch if room.group is not None else -1,
         members=members,
         assurance=assurance(member.leg for member in members),

@@ -51,6 +51,7 @@ class Trust:
         *,
         random: Callable[[int], bytes],
         told: bool,
+        revision: int = 0,
     ) -> None:
         self._ledger = ledger
         self._random = random
@@ -61,6 +62,7 @@ class Trust:
         self._told = told
         self.request_octets = 0
         """How long one request to the router may be, once it has said so."""
+        self._revision = revision
 
     async def settle(self) -> int:
         """Judge, and let the rooms open; return the position up to which what is heard may have been heard before."""
@@ -88,7 +90,7 @@ class Trust:
         previous = (await self._ledger.get(ENDPOINT, _SESSION) or b"").decode()
         session = self._random(8).hex()
         known = (await self._ledger.get(ENDPOINT, CURSOR) or b"").decode()
-        hello = Hello(OLDEST_CONTRACT, CONTRACT, FEATURES, session, previous, revision=0, known=known)
+        hello = Hello(OLDEST_CONTRACT, CONTRACT, FEATURES, session, previous, revision=self._revision, known=known)
         pause = _RETRY_S[0]
         while True:
             try:

@@ -194,9 +194,9 @@ class Outbox:
     def reseal(self, room: Room) -> None:
         """Encrypt anew what waits for a room: its group is another one now."""
         for row in self._queues.get(room.uri, ()):
-            if row.epoch >= 0:
+            if row.epoch >= 0 and row.id not in self._under_way:
                 row.epoch, row.body = -1, None
-                self._blank[room.uri] += 1
+                self._count_blank(room, 1)
 
     def wake(self) -> None:
         """Look again: a room may have opened."""
