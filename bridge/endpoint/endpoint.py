@@ -357,6 +357,7 @@ class Endpoint:
             await self.membership.forget_old_epochs()
             await self._prune()
             await self._context.sleep(_TIDY_EVERY_S)
+            self.membership.doubt()  # an endpoint may have been away for too long, or be there again
 
     async def _prune(self) -> None:
         """Let the ledger forget what it need not keep; if the disk refuses, it is tried again next time."""

@@ -79,3 +79,5 @@ class EndpointSettings(Struct, frozen=True, kw_only=True):
     grace: float = 30 * 86_400.0
     """How many seconds rooms from before there were grants bear members that have none yet."""
     revision: int = 0
+    away: float = 30 * 86_400.0
+    """After how many seconds an endpoint that the router has not heard of is removed from its rooms."""

@@ -84,7 +84,7 @@ class Unseen(StrEnum):
 class RouterView(Struct, frozen=True):
     """What the router says of a room that we are in; ``transcript`` is the confirmed transcript hash, if it was asked.
 
-    ``away`` are members that have not been heard of for longer than the configuration allows.
+    ``away`` are endpoints, members or not, that have not been heard of for longer than the configuration allows.
     """
 
     group_id: bytes
@@ -270,13 +270,13 @@ class _Planner:
         return self._in_turn(self._wanted, Found())
 
     def _closed(self) -> tuple[Step, ...]:
-        """A room that we are not in: its keeper adds us, unless the router has forgotten that we ever were in it."""
+        """A room that we are not in: its keeper adds us, unless nobody is left in it whom the configuration names."""
         ledger = self._ledger
-        forgotten = ledger.group is not None and ledger.announced and not ledger.removed
-        if not forgotten and not (self._configuration.direct and ledger.traffic):
+        forgotten = ledger.group is not None and ledger.announced
+        if ledger.removed or (self._configuration.direct and not forgotten and not ledger.traffic):
             return (Wait(0, Reason.NOT_ADMITTED),)
-        # Members that the router still knows found it anew earlier than this: nobody may be left who would.
-        turn = 2 + self._wanted.index(self._me)
+        # Members that the router still knows add us, or found it anew, earlier than this: nobody may be left who would.
+        turn = (2 if forgotten or self._configuration.direct else 10) + self._wanted.index(self._me)
         return self._at(
             self._since + turn * PATIENCE, FoundAnew(max(ledger.founding, ledger.refused, 0) + 1, Reason.NOT_ADMITTED)
         )

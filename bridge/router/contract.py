@@ -216,7 +216,7 @@ class RoomView(Struct, frozen=True):
 
     ``founding`` counts how often the room was founded anew, ``revision`` is that of the newest configuration that made
     its members what they are (both as its GroupContext says), ``group_id`` names the group that it has now. ``seen``
-    says when the router last heard of each member endpoint, in milliseconds (0: never).
+    says when the router last heard of each endpoint, a member or not, in milliseconds (0: never).
     """
 
     room: str

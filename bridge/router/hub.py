@@ -271,8 +271,8 @@ class Hub:
         return [self._seen(view) for view in await self._journal.rooms(caller.endpoint)]
 
     def _seen(self, view: RoomView) -> RoomView:
-        seen = {member.endpoint: self.sessions.seen.get(member.endpoint, 0) for member in view.members}
-        return structs.replace(view, seen=seen)
+        never = {member.endpoint: 0 for member in view.members}
+        return structs.replace(view, seen=never | dict(self.sessions.seen))
 
     async def put_blob(self, caller: Caller, blob: AsyncIterator[bytes]) -> str:
         """See ``Router.put_blob``."""

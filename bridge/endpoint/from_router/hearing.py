@@ -119,14 +119,14 @@ class Hearing:
                     await self._ahead.acquire()
                     cursor = self._take(notifications, cursor)
             except NoHello:  # it was started again
-                await self._begin_again()
+                answer = await self._begin_again()
+                if answer.went_back:
+                    cursor = answer.acknowledged
+                    self._lost_history("it has no history of what was heard")
                 continue
             except WentBack as error:
-                log.error("the router went back", cursor=cursor, error=str(error))  # noqa: TRY400
-                self._metrics.count("router_went_back")
-                await self._begin_again()
                 cursor = ""
-                self.went_back()
+                self._lost_history(str(error))
                 continue
             except Unintelligible as error:  # never passed: it is heard once this endpoint is as new as its router
                 log.error("the router says what we cannot understand", cursor=cursor, error=str(error))  # noqa: TRY400
@@ -137,10 +137,15 @@ class Hearing:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _RETRY_S[1])
 
+    def _lost_history(self, why: str) -> None:
+        log.error("the router went back", error=why)
+        self._metrics.count("router_went_back")
+        self.went_back()
+
     async def _begin_again(self) -> HelloAnswer:
         """Say hello in the middle of our life. Raises ``Forked`` if another copy of us was used since we last did."""
         answer = await self._greet()
-        if answer.standing is not Standing.CURRENT:
+        if answer.standing is not Standing.CURRENT and not answer.went_back:  # a router that went back knows less
             raise Forked("another copy of this endpoint was used meanwhile: a new session begins with new keys")
         return answer
 

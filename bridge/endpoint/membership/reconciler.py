@@ -263,9 +263,11 @@ class Reconciler:
         if not self._asks(room):
             return self._remembered(room)
         if (view := listed.get(room.uri)) is not None:
-            return router_view(view)
+            return router_view(view, self._clock() - int(self._settings.away * 1000))
         answer = await self._router.group_info(room.uri)
         absent = isinstance(answer, Refusal) and answer.code is RefusalCode.NO_SUCH_ROOM
+        if isinstance(answer, Refusal) and answer.founding is not None:
+            room.refused = max(room.refused, answer.founding)
         return Unseen.ABSENT if absent else Unseen.CLOSED
 
     async def _note(self, room: Room, steps: Sequence[Step], wanted: policy.Configured) -> None:

@@ -80,6 +80,10 @@ class Trust:
             )
             await self._deliveries.doubt()
         self._membership.trust()
+        if answer.went_back:
+            log.error("the router went back: every room is compared with it, and what is unanswered is said again")
+            await self._ledger.commit(Change(records=[(ENDPOINT, CURSOR, answer.acknowledged.encode())]))
+            self._membership.went_back()
         return acknowledged if older else 0
 
     async def greet(self) -> HelloAnswer:

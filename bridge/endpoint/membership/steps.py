@@ -72,7 +72,7 @@ class Steps:
         answer = await self._router.update(room.uri, HandshakeBundle(group_info=group.group_info(random=self._random)))
         if isinstance(answer, Refusal):
             log.warning("not founded anew", room=room.tag, founding=founding, code=answer.code, why=answer.text)
-            room.refused, room.doubted = max(room.refused, founding), True
+            room.refused, room.doubted = max(room.refused, founding, answer.founding or 0), True
             return
         log.warning("founded anew", room=room.tag, founding=founding)
         batch = self._outbox.batch()

@@ -16,10 +16,11 @@ def configured(room: Room, members: tuple[str, ...], revision: int) -> Configure
     return Configured(members, revision, isinstance(room.conversation, Direct))
 
 
-def router_view(view: RoomView) -> RouterView:
-    """Return what the router says of a room that it counts us in."""
+def router_view(view: RoomView, away: int) -> RouterView:
+    """Return what the router says of a room that it counts us in; who was last heard of before ``away`` is away."""
     members = tuple(member.endpoint for member in view.members)
-    return RouterView(view.group_id, view.epoch, members, view.founding, view.revision)
+    gone = frozenset(endpoint for endpoint, at in view.seen.items() if 0 < at < away)
+    return RouterView(view.group_id, view.epoch, members, view.founding, view.revision, away=gone)
 
 
 def group_view(group: mls.Group) -> GroupView:

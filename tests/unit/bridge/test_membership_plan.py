@@ -213,6 +213,14 @@ def test_who_was_removed_waits_and_who_was_forgotten_founds_anew() -> None:
     assert ask(SEA, Unseen.CLOSED, ledger, later=2 * PATIENCE) == (FoundAnew(1, Reason.NOT_ADMITTED),)
 
 
+def test_who_is_let_in_by_nobody_for_minutes_founds_the_room_anew() -> None:
+    """Those whom the newest configuration names may be none of those who are in the room."""
+    fresh = LedgerView(since=NOW)
+    assert ask(SKY, Unseen.CLOSED, fresh, later=5 * PATIENCE) == (Wait(NOW + 11 * PATIENCE, Reason.NOT_ADMITTED),)
+    assert ask(SKY, Unseen.CLOSED, fresh, later=11 * PATIENCE) == (FoundAnew(1, Reason.NOT_ADMITTED),)
+    assert ask(SKY, Unseen.CLOSED, fresh, PAIR, later=11 * PATIENCE) == (Wait(0, Reason.NOT_ADMITTED),)
+
+
 def test_a_room_that_is_configured_no_more_is_held_and_then_forgotten() -> None:
     router, ledger = inside(SEA, SKY)
     nothing = Configured(())
