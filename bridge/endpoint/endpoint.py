@@ -142,6 +142,7 @@ class Endpoint:
         self._failure = asyncio.get_running_loop().create_future()
         self.ledger = await self._open_ledger(self._database_url, self._sealer)
         self._assemble(self.ledger)
+        await self.keys.check_owner(self.settings)
         await keep_names(self.ledger, self.settings)
         await self.keys.load(self.settings)
         await self.rooms.load()

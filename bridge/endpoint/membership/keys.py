@@ -76,10 +76,20 @@ class Keys:
         self.identity: Identity
         self.secret = b""
 
+    async def check_owner(self, settings: EndpointSettings) -> None:
+        """Raise ``LedgerError`` for another endpoint's ledger: to be asked before anything is written into it."""
+        identity = await self._ledger.get(ENDPOINT, "identity")
+        ours = endpoint_uri(settings.domain, settings.name)
+        if identity is not None and (theirs := Identity.from_bytes(identity).uri) != ours:
+            raise LedgerError(
+                f"this is the ledger of {theirs}, not of {ours}: "
+                "an endpoint's name and domain stand in its leaves and stay what they are"
+            )
+
     async def load(self, settings: EndpointSettings) -> None:
         """Read the keys, or make them at the first start; see to it that our leaves say what the settings say.
 
-        Raises ``NotGrantedError`` if there is no grant for that, ``LedgerError`` for another endpoint's ledger.
+        Raises ``NotGrantedError`` if there is no grant for that.
         """
         identity = await self._ledger.get(ENDPOINT, "identity")
         if identity is None:
@@ -87,11 +97,6 @@ class Keys:
         else:
             self.identity = Identity.from_bytes(identity)
             self.secret = await self._ledger.get(ENDPOINT, "secret") or b""
-        if self.identity.uri != endpoint_uri(settings.domain, settings.name):
-            raise LedgerError(
-                f"this is the ledger of {self.identity.uri}, not of {endpoint_uri(settings.domain, settings.name)}: "
-                "an endpoint's name and domain stand in its leaves and stay what they are"
-            )
         await self._be_granted(settings)
         await self._remember_borne(settings)
         for name, value in await self._ledger.scan(_KEY_PACKAGES):

@@ -388,7 +388,7 @@ class Outbox:
             return
         loop = asyncio.get_running_loop()
         if self._later.get(room.uri, 0.0) <= loop.time():
-            log.warning("the router cannot take it now", room=room.tag, code=answer.code, text=answer.text)
+            log.warning("the router cannot take it now", room=room.tag, code=answer.code, why=answer.text)
             self._later[room.uri] = loop.time() + _LATER_S
             loop.call_later(_LATER_S, self._wake.set)
 

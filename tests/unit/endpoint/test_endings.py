@@ -156,7 +156,7 @@ class Endings(RuleBasedStateMachine):
 
     async def _replay(self) -> None:
         sky = self.house.endpoints["sky"]
-        for row in await sky.ledger.parked():
+        for row in await sky.ledger.parked(limit=50):
             try:
                 await sky.replay(row.mimi_id)
             except NotReplayable:
