@@ -482,11 +482,7 @@ async def test_a_reference_to_another_room_is_none_for_who_receives_it_either(ho
     await house.start()
     sea, sky = house.networks["sea"], house.networks["sky"]
     endpoint = house.endpoints["sea"]
-
-    async def unbound(events: Any, known: Any) -> list[Any]:
-        return list(events)
-
-    endpoint.receiving._lookup.bound = unbound  # an endpoint that does not look
+    endpoint.receiving._check.bound = lambda event, _known: event  # an endpoint that does not look
     other = house.direct("sea", "carl", "sky", "dora")
     sea.say(other, "a secret between us", "s1")
     await until(lambda: sky.taken)

@@ -192,9 +192,11 @@ class Endings(RuleBasedStateMachine):
         for native_id in self.said:
             self.check(native_id, network.statuses(native_id))
         room = sea.rooms.of(self.here)
+        # What is told is noted a moment later; the whole has a minute.
         while room is not None and await sea.ledger.unanswered(room.uri):
-            await asyncio.sleep(0.01)  # it is told before it is noted; the whole has a minute
-        assert all(row.state is not State.QUEUED for row in await sea.messages(limit=1000) if row.source)
+            await asyncio.sleep(0.01)
+        while any(row.state is State.QUEUED for row in await sea.messages(limit=1000) if row.source):
+            await asyncio.sleep(0.01)
 
     def check(self, native_id: str, told: list[Status]) -> None:
         """Each step forward is told once; what has failed is told so once, and perhaps that it arrived after all."""
