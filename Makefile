@@ -49,9 +49,9 @@ lint: .venv/.ready ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: .venv/.ready ## tests without servers: unit, property, vectors, live MLS peers
-	@echo "== unit, property, vectors, interop"
-	$(PYTEST) --numprocesses 2 tests/unit tests/property tests/vectors tests/interop
+unit: .venv/.ready ## tests without servers: unit, property, vectors, live MLS peers, upgrades
+	@echo "== unit, property, vectors, interop, upgrade"
+	$(PYTEST) --numprocesses 2 tests/unit tests/property tests/vectors tests/interop tests/upgrade
 
 servers: setup ## scenarios against real Prosody and Synapse
 	@echo "== scenarios on real servers"
