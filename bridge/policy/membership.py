@@ -335,6 +335,8 @@ class _Planner:
         if self._me in group.suspects and not ledger.sealing:
             return (*steps, Rekey())  # our own leaf says who we are in an outdated way: a commit of ours mends that
         if removals is None and not invites:
+            if (away & set(self._wanted)) - set(group.members):
+                steps.append(Wait(0, Reason.AWAY))  # to be added again when it is back
             rekey = ledger.traffic and not ledger.sealing and not any(isinstance(step, Hold) for step in steps)
             return (*steps, Rekey()) if rekey else tuple(steps)
         changes: list[Step] = [] if removals is None else [removals]

@@ -140,7 +140,8 @@ class Following:
         if conversation is None or self._directory.room_of(conversation) != room_uri:
             return None
         other = self._directory.user(conversation.peer)
-        if not any(mls.speaks_for(member, other) for member in group.members()):
+        others = [member for member in group.members() if member.uri != self._keys.identity.uri]
+        if others and not any(mls.speaks_for(member, other) for member in others):
             return None  # made by somebody who speaks for neither
         return self._rooms.want(conversation)
 

@@ -64,7 +64,7 @@ class Reconciler:
         self._sleep = context.sleep
         self._metrics = context.metrics
         self._fatal = fatal
-        self._due: dict[str, int] = {}
+        self._due: dict[str, int] = {}  # when, in the loop's own milliseconds: the wall clock may be set back
         self._tries: dict[str, int] = {}
         self._unknown: dict[
             str, int
@@ -93,7 +93,7 @@ class Reconciler:
     def need(self, room: Room) -> None:
         """Look at a room for which something is to be done; one that is waited for is left to its wait."""
         room.doubted |= room.superseded > room.founding
-        if room.uri not in self._due or self._due[room.uri] > self._clock() + _RETRY_MS[1]:
+        if room.uri not in self._due or self._due[room.uri] > _ticks() + _RETRY_MS[1]:
             self._due[room.uri] = 0
             self._wake.set()
 
@@ -142,7 +142,7 @@ class Reconciler:
     async def _run(self) -> None:
         await self._reconsider_welcomes()
         while True:
-            now = self._clock()
+            now = _ticks()
             due = sorted((uri for uri, at in self._due.items() if at <= now), key=self._urgency)[:_AT_ONCE]
             if due or self._look:
                 await self._round(due)
@@ -188,7 +188,7 @@ class Reconciler:
 
     async def _find_lost(self, listed: Mapping[str, Listed]) -> None:
         """Come back into rooms that the ledger does not know, unless their Welcome is heard within a moment."""
-        now = self._clock()
+        now = _ticks()
         unknown = [uri for uri in listed if self._rooms.get(uri) is None]
         self._unknown = {uri: self._unknown.get(uri, now) for uri in unknown[:1000]}
         for uri, since in self._unknown.items():
@@ -256,14 +256,18 @@ class Reconciler:
         """What the router last said of a room, by its answers and by what it fanned out."""
         if room.phase is RoomPhase.MEMBER and room.group is not None:
             group = group_view(room.group)
-            return RouterView(group.group_id, group.epoch, group.members, group.founding, group.revision)
+            return RouterView(
+                group.group_id, group.epoch, group.members, group.founding, group.revision, away=room.away
+            )
         return Unseen.CLOSED if room.phase is RoomPhase.WAITING else Unseen.ABSENT
 
     async def _seen(self, room: Room, listed: Mapping[str, Listed]) -> RouterView | Unseen:
         if not self._asks(room):
             return self._remembered(room)
         if (view := listed.get(room.uri)) is not None:
-            return router_view(view, self._clock() - int(self._settings.away * 1000))
+            seen = router_view(view, self._clock() - int(self._settings.away * 1000))
+            room.away = seen.away
+            return seen
         answer = await self._router.group_info(room.uri)
         absent = isinstance(answer, Refusal) and answer.code is RefusalCode.NO_SUCH_ROOM
         if isinstance(answer, Refusal) and answer.founding is not None:
@@ -347,16 +351,16 @@ class Reconciler:
         if not steps:
             self._tries.pop(room.uri, None)
         elif idle:
-            now = self._clock()
-            until = max((wait.until for wait in waits), default=0) or now + _LOOK_AGAIN_MS
+            until = max((wait.until for wait in waits), default=0)
+            wait = until - self._clock() if until else _LOOK_AGAIN_MS
             room.doubted = True
-            self._due[room.uri] = max(min(until, now + _LOOK_AGAIN_MS), now + 1)
+            self._due[room.uri] = _ticks() + max(min(wait, _LOOK_AGAIN_MS), 1)
         else:
             self._later(room)
 
     def _later(self, room: Room) -> None:
         tries = self._tries[room.uri] = min(self._tries.get(room.uri, 0) + 1, 20)
-        self._due.setdefault(room.uri, self._clock() + min(_RETRY_MS[0] << tries - 1, _RETRY_MS[1]))
+        self._due.setdefault(room.uri, _ticks() + min(_RETRY_MS[0] << tries - 1, _RETRY_MS[1]))
 
     # --- now and then -------------------------------------------------------------------------------------------------
 
@@ -373,3 +377,8 @@ class Reconciler:
                 room.group.forget(self._clock() // 1000)
                 batch.touch(room)
         await batch.commit()
+
+
+def _ticks() -> int:
+    """Return the loop's own time in milliseconds, which nobody sets."""
+    return int(asyncio.get_running_loop().time() * 1000)

@@ -43,6 +43,8 @@ class Room:
         self.wanted: frozenset[str] = frozenset()
         self.group: Group | None = None
         self.members: tuple[Member, ...] = ()
+        self.away: frozenset[str] = frozenset()
+        """The endpoints that the router has not heard of for long, when it was last asked."""
         self.suspects: tuple[Suspect, ...] = ()
         """The members whose leaves the authority does not vouch for."""
         self.pending: Staged | None = None

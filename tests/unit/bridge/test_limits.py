@@ -17,7 +17,7 @@ from adapters.kit import foreign
 from adapters.matrix import invitations
 from adapters.xmpp import inbound, presence
 from bridge import config
-from bridge.endpoint.from_network import receiving
+from bridge.endpoint.from_network import receive, translate
 from bridge.endpoint.ledger.rows import OFFERS_KEPT
 from bridge.endpoint.offers import early
 from bridge.errors import ConfigError
@@ -96,12 +96,12 @@ def _fixed() -> list[tuple[str, Any, str]]:
     return [
         (
             "Events taken from a network ahead of the commit",
-            4 * receiving._AT_ONCE,
+            receive._MOST,
             "The adapter is not asked for more until some are durable.",
         ),
         (
             "Octets of one message's content",
-            receiving._LARGEST,
+            translate._LARGEST,
             "It is refused as `too-large`; its sender is told.",
         ),
         ("Offers kept for each room", OFFERS_KEPT, "The oldest is forgotten: what answers it stays a text."),
