@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -90,7 +91,10 @@ async def test_a_dead_link_is_tried_for_minutes_and_then_told_while_later_words_
         await asyncio.sleep(0)
 
     sea.fetch_outcomes = [Retry("no such host")] * 1000
-    await house.make("sea", clock=lambda: clock[0], sleep=sleep, media=MediaLimits(link_age=300)).start()
+    endpoint = house.make("sea", clock=lambda: clock[0], media=MediaLimits(link_age=300))
+    await endpoint.start()
+    fetching = endpoint.attachments  # its waits alone are put forward
+    fetching._context = dataclasses.replace(fetching._context, sleep=sleep)
     await house.start("sky")
     sea.say(here, Message(ExternalPart(content_type="image/png", url="https://nonexistent.invalid/x.png")), "m1")
     sea.say(here, "and then?", "m2")
