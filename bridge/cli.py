@@ -16,7 +16,7 @@ import typer
 
 from adapters.matrix.config import MatrixConfig
 from adapters.matrix.registration import registration
-from bridge import adapters, assembly, secrets
+from bridge import adapters, secrets
 from bridge.api.app import MessageView, RoomView
 from bridge.api.client import ApiClient
 from bridge.commands import key, quarantine
@@ -269,6 +269,8 @@ def _logged(config: Path, as_json: bool) -> Loaded:
 def _missing_secrets(loaded: Loaded) -> Iterable[str]:
     if not loaded.config.endpoint:
         return
+    from bridge import assembly  # the daemon's weight, which no other command needs
+
     looks: list[Callable[[], object]] = [partial(secrets.ledger_key, loaded.data)]
     looks += [partial(assembly.authority, loaded), partial(secrets.authority_key, loaded.data)]
     looks += [partial(secrets.router_token, loaded.data, name) for name in loaded.config.endpoint]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge import adapters, assembly, escrow, secrets
+from bridge import adapters, escrow, secrets
 from bridge.api.app import KeyView
 from bridge.authority import grant_file, issue_for, issue_number, read_grant, write_grant, write_public
 from bridge.commands.common import DEFAULT, ConfigOption, EndpointOption, JsonOption, ask, built, known, show
@@ -43,6 +43,8 @@ def key_show(config: ConfigOption = DEFAULT, endpoint: EndpointOption = "", as_j
 @app.command("authority")
 def key_authority(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     """Show the authority's public keys, for `[authority] keys` on machines of their own; make it if there is none."""
+    from bridge import assembly  # the daemon's weight, which no other command needs
+
     loaded = load(config)
     if not loaded.config.authority.keys:
         secrets.create_authority(loaded.data)
@@ -187,6 +189,8 @@ def _grant_path(loaded: Loaded, name: str) -> Path:
 
 
 def _private(loaded: Loaded) -> bytes:
+    from bridge import assembly  # the daemon's weight, which no other command needs
+
     private = secrets.authority_key(loaded.data)
     if private is None:
         raise NotGrantedError(f"{loaded.data}: the authority's private key is not here; grants are signed where it is")
@@ -196,6 +200,8 @@ def _private(loaded: Loaded) -> bytes:
 
 
 def _issue(loaded: Loaded, name: str, fingerprint: bytes, days: float) -> SignedGrant:
+    from bridge import assembly  # the daemon's weight, which no other command needs
+
     kind = adapters.of_endpoint(name, known(loaded, name))
     settings = assembly.endpoint_settings(loaded, name, kind.info)
     uri, now = endpoint_uri(loaded.config.domain, name), int(time.time())
