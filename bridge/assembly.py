@@ -71,7 +71,9 @@ def room_configuration(config: Config) -> RoomConfiguration:
         rooms={
             room_uri(config.domain, room.id): frozenset(endpoint_uri(config.domain, name) for name in room.members)
             for room in config.room
-        }
+        },
+        revision=config.revision,
+        away=int(config.rooms.away_days * DAY),
     )
 
 
@@ -122,6 +124,7 @@ def endpoint_settings(loaded: Loaded, name: str, adapter: AdapterInfo, *, distru
         keep=_keep(config),
         distrust=distrust,
         revision=config.revision,
+        away=config.rooms.away_days * 86_400,
         grace=config.authority.grace_days * 86_400,
     )
 

@@ -125,6 +125,16 @@ class RoomConfig(Struct, forbid_unknown_fields=True):
     name: str = ""
 
 
+class RoomsConfig(Struct, forbid_unknown_fields=True):
+    """``[rooms]``: what holds for all rooms.
+
+    An endpoint that the router has not heard of for ``away_days`` is taken out of its rooms until it is back; what was
+    said meanwhile is not kept for it.
+    """
+
+    away_days: float = 30.0
+
+
 class PersonConfig(Struct, forbid_unknown_fields=True):
     """``[[person]]``: one human with many addresses, each written ``network~id``."""
 
@@ -150,6 +160,7 @@ class Config(Struct, forbid_unknown_fields=True):
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     authority: AuthorityConfig = field(default_factory=AuthorityConfig)
     endpoint: dict[str, EndpointConfig] = field(default_factory=dict)
+    rooms: RoomsConfig = field(default_factory=RoomsConfig)
     room: list[RoomConfig] = field(default_factory=list)
     person: list[PersonConfig] = field(default_factory=list)
 

@@ -31,7 +31,8 @@ def compare(old: Loaded, new: Loaded, mine: frozenset[str] | None = None) -> Dif
     """Say what ``new`` changes; ``mine`` are the endpoints of this process (None: all that are configured)."""
     before, after = old.config, new.config
     kept = _here((name for name in after.endpoint if name in before.endpoint), mine)
-    changed = tuple(name for name in kept if _differs(before.endpoint[name], after.endpoint[name]))
+    judged = before.authority != after.authority  # who may be trusted is read at a start
+    changed = tuple(name for name in kept if judged or _differs(before.endpoint[name], after.endpoint[name]))
     told = tuple(name for name in kept if name not in changed) if _shared(before) != _shared(after) else ()
     return Difference(
         added=_here((name for name in after.endpoint if name not in before.endpoint), mine),
@@ -58,7 +59,7 @@ def _shared(config: Config) -> object:
     return parts
 
 
-_ONCE = ("domain", "data", "router", "http", "log")
+_ONCE = ("domain", "data", "router", "http", "log", "authority")
 
 
 def _once(before: Config, after: Config) -> list[str]:

@@ -97,6 +97,9 @@ format = "auto"                     # console on a terminal, else json
 
 # --- rooms of several networks plumbed into one; the first member makes the room -------------------------------------
 
+# [rooms]
+# away_days = 30                    # who was not heard of for so long is taken out of rooms until it is back
+
 # [[room]]
 # id = "verona"
 # name = "Verona"

@@ -410,8 +410,19 @@ class Endpoint:
             self._failure.set_exception(error)
 
     async def reconfigure(self, settings: EndpointSettings) -> bool:
-        """Take other settings while running; False if that needs another start, which loses nothing."""
-        return structs.replace(settings, distrust=self.settings.distrust) == self.settings
+        """Take other settings while running; False if that needs another start, which loses nothing.
+
+        Who is in the rooms, and under which revision, is taken up at once; another native room must be joined first.
+        """
+        here = self.settings
+        if {room.conversation for room in settings.rooms} != {room.conversation for room in here.rooms}:
+            return False
+        told = structs.replace(settings, distrust=here.distrust)
+        if structs.replace(told, rooms=here.rooms, revision=here.revision) != here:
+            return False
+        if told != here:
+            await self.reload(told)
+        return True
 
     async def wait(self) -> None:
         """Wait for ever; raise what went wrong if the endpoint cannot go on."""

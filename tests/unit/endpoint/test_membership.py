@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from adapters.contract import Direct, Group
 from bridge.router.contract import HandshakeBundle, Kind, Notification, Refusal
@@ -95,6 +96,19 @@ async def test_a_room_is_added_while_everybody_runs(square: House) -> None:
     await until(lambda: members(square, "shore", "shore-harbour") == {"sea", "shore"})
     square.networks["sea"].say(Group("sea-harbour"), "ahoy", "m1", sender="anna")
     await until(lambda: square.networks["shore"].taken)
+
+
+async def test_another_member_is_taken_up_while_running_and_another_native_room_needs_a_start(square: House) -> None:
+    await square.start()
+    square.plumb("square", natives(*MEMBERS), creator="sea")
+    for name in ("shore", "sea", "sky"):
+        assert await square.endpoints[name].reconfigure(square.settings(name, revision=1)) is (name != "shore")
+    await square.reload("shore", revision=1)
+    await until(lambda: all(members(square, name) == set(MEMBERS) for name in MEMBERS))
+    square.plumb("square", natives(*MEMBERS) | {"sky": "sky-terrace"}, creator="sea")
+    assert not await square.endpoints["sky"].reconfigure(square.settings("sky", revision=2))
+    changed = structs.replace(square.settings("sea", revision=1), parallel=3)
+    assert not await square.endpoints["sea"].reconfigure(changed)
 
 
 async def test_a_native_room_that_moves_is_the_same_room(square: House) -> None:
