@@ -16,7 +16,7 @@ PAGES = sorted(
     path
     for folder in ("adapters", "bridge", "protocol", "specs", "tests")
     for path in (ROOT / folder).rglob("*")
-    if path.suffix in {".py", ".md", ".cddl"} and path != Path(__file__)
+    if path.suffix in {".py", ".md", ".cddl"} and path != Path(__file__) and "node_modules" not in path.parts
 )
 
 
