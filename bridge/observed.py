@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 from bridge.api.app import KeyView, MemberView, MessageView, QuarantineView, RoomView, StepView
-from bridge.endpoint.endpoint import Endpoint, RoomSummary
+from bridge.endpoint.endpoint import Endpoint
 from bridge.endpoint.errors import NotReplayable, NotRetriable
 from bridge.endpoint.ledger.contract import DeliveryRow, MessageLog, MessageRow, QuarantineKind, QuarantineRow, State
+from bridge.endpoint.operator import RoomSummary
 
 PARKED = "parked"
 
@@ -28,25 +29,25 @@ class ObservedEndpoint:
             names = ", ".join(name.lower() for name in State.__members__)
             raise ValueError(f"state: '{state}' is none of {names}, {PARKED}")
         wanted = State[state.upper()] if state else None
-        rows = await self._endpoint.messages(limit=limit, room=room, state=wanted, before=earlier)
+        rows = await self._endpoint.operator.messages(limit=limit, room=room, state=wanted, before=earlier)
         return list(map(_message, rows))
 
     async def message(self, id: str) -> MessageView | None:  # noqa: A002 - the word of the field
         """Return one message with its timeline; raises ``ValueError`` for what is no id."""
-        log = await self._endpoint.message(_mimi_id(id))
+        log = await self._endpoint.operator.message(_mimi_id(id))
         return None if log is None else _with_timeline(log)
 
     async def replay(self, id: str) -> bool:  # noqa: A002 - the word of the field
         """Send a parked message again; raises ``ValueError`` for what is no id."""
         try:
-            await self._endpoint.replay(_mimi_id(id))
+            await self._endpoint.operator.replay(_mimi_id(id))
         except NotReplayable:
             return False
         return True
 
     async def rooms(self) -> Sequence[RoomView]:
         """Return its rooms."""
-        return [_room(summary) for summary in await self._endpoint.room_summaries()]
+        return [_room(summary) for summary in await self._endpoint.operator.room_summaries()]
 
     async def quarantine(self, *, limit: int, kind: str) -> Sequence[QuarantineView]:
         """Return what was put aside; raises ``ValueError`` for a kind that there is none of."""

@@ -6,9 +6,10 @@ Follow a message forward: ``from_network``, ``to_router``, then at the other end
 
 from __future__ import annotations
 
-from bridge.endpoint.endpoint import Endpoint, RoomSummary
+from bridge.endpoint.endpoint import Endpoint
 from bridge.endpoint.errors import EndpointError, LedgerError, NotReplayable, SealError
 from bridge.endpoint.metrics import Metrics
+from bridge.endpoint.operator import RoomSummary
 from bridge.endpoint.settings import EndpointSettings, MediaLimits, RetryLimits
 
 __all__ = [

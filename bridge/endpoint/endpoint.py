@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import structs
 
 from adapters.contract import FILE_SECONDS, Account, Adapter, Direct, Health, Retry, SignedOut
 from bridge.authority import Granter, OperatorAuthority
@@ -17,7 +17,7 @@ from bridge.directory import Directory
 from bridge.endpoint import translate
 from bridge.endpoint.attachments import Attachments
 from bridge.endpoint.context import Context
-from bridge.endpoint.errors import EndpointError, NotReplayable
+from bridge.endpoint.errors import EndpointError
 from bridge.endpoint.from_network.accept import Accept
 from bridge.endpoint.from_network.check import Check
 from bridge.endpoint.from_network.media import AwaitingMedia
@@ -29,8 +29,6 @@ from bridge.endpoint.ledger.contract import (
     Change,
     Damaged,
     Ledger,
-    MessageLog,
-    MessageRow,
     QuarantineKind,
     State,
     StatusRow,
@@ -44,6 +42,7 @@ from bridge.endpoint.membership.reconciler import Reconciler
 from bridge.endpoint.membership.session import Trust
 from bridge.endpoint.offers.early import EarlyAliases, InFlight
 from bridge.endpoint.offers.offers import Offers
+from bridge.endpoint.operator import Operator
 from bridge.endpoint.quarantine import KEPT_MS, Quarantine
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
@@ -56,12 +55,12 @@ from bridge.endpoint.to_network.plan import Planner
 from bridge.endpoint.to_network.reports import Reports
 from bridge.endpoint.to_network.schedule import Deliveries
 from bridge.endpoint.to_network.words import told
-from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.outbox import Outbox
 from bridge.endpoint.to_router.passing import PassingSigns
-from bridge.router.contract import Member, Router
+from bridge.endpoint.transaction import Transaction
+from bridge.router.contract import Router
 from bridge.storage import StorageError
 from protocol import status
-from protocol.leg import LegClass, assurance
 from protocol.status import Status
 
 _PUBLISH_EVERY_S = 3600.0
@@ -72,29 +71,6 @@ _ROUTER_S = 60.0  # for the router, before files that waited are tried without i
 _UNREADABLE = translate.Failure("rejected", "the bridge cannot read any more what it had kept of the message")
 
 log = structlog.get_logger(__name__)
-
-
-class RoomSummary(Struct, frozen=True, kw_only=True):
-    """A room as this endpoint sees it, for people.
-
-    ``hold``: why nothing is sealed to it ('' if it is not held); ``reason``, ``since`` (milliseconds) and ``next_step``
-    say what it still needs; ``founding`` counts how often it was founded anew (-1: never founded).
-    """
-
-    room: str
-    name: str
-    conversation: str
-    phase: str
-    hold: str
-    reason: str
-    since: int
-    next_step: str
-    founding: int
-    epoch: int
-    members: tuple[Member, ...]
-    assurance: LegClass
-    waiting: int
-    held_for: str = ""
 
 
 class Endpoint:
@@ -196,6 +172,7 @@ class Endpoint:
             settings, directory, ledger, router, self.keys, self.rooms, self.outbox, context=context, fatal=fatal
         )
         self.outbox.unopened = self.membership.need
+        self.operator = Operator(ledger, self.rooms, self._nudge)
         self.quarantine = Quarantine(ledger, context, self.outbox.next_id)
         self.attachments = Attachments(context, settings, adapter, router)
         self.pace = Pace(context)
@@ -269,34 +246,34 @@ class Endpoint:
 
     def _let_content_go(self, row: Damaged, change: Change) -> None:
         """Let go of a content on its way to the router; whoever said it is told."""
-        batch, room = self.outbox.batch(), self.rooms.get(row.place)
-        batch.change = change
+        tx, room = self.outbox.transaction(), self.rooms.get(row.place)
+        tx.change = change
         change.outbox_done.append(row.id)
         if row.mimi_id and room is not None:
-            self.reports.fail(batch, room, row.mimi_id, _UNREADABLE)
-        batch.commit()
+            self.reports.fail(tx, room, row.mimi_id, _UNREADABLE)
+        tx.commit()
 
     def _let_delivery_go(self, row: Damaged, change: Change) -> None:
         """Let go of something on its way to the network; whoever said it is told, in the room."""
-        batch, room = self.outbox.batch(), self.rooms.get(row.place)
-        batch.change = change
+        tx, room = self.outbox.transaction(), self.rooms.get(row.place)
+        tx.change = change
         change.deliveries_done.append(row.id)
         if room is not None:
             if row.mimi_id:
-                self._tell_of_failure(batch, room, row.mimi_id)
-            batch.after(lambda: self._nudge(room))
-        batch.commit()
+                self._tell_of_failure(tx, room, row.mimi_id)
+            tx.on_durable(lambda: self._nudge(room))
+        tx.commit()
 
-    def _tell_of_failure(self, batch: Batch, room: Room, mimi_id: bytes) -> None:
+    def _tell_of_failure(self, tx: Transaction, room: Room, mimi_id: bytes) -> None:
         now, random = self._context.clock(), self._context.random
         failure = told(_UNREADABLE)
-        batch.change.statuses.append(
+        tx.change.statuses.append(
             StatusRow(mimi_id=mimi_id, by="", state=State.FAILED, at=now, reason=failure.reason, text=failure.text)
         )
         local = room.conversation.local if isinstance(room.conversation, Direct) else None
         by = self._router.endpoint if local is None else self.directory.user(local)
         report = status.encode([(mimi_id, Status.ERROR)])
-        batch.post(room, translate.status_content(report, salt=random(16), by=by, room=room.uri, failure=failure))
+        tx.send(room, translate.status_content(report, salt=random(16), by=by, room=room.uri, failure=failure))
 
     def _let_offer_go(self, row: Damaged, change: Change) -> None:
         """Let go of an offer: answers to it stay the text that they are."""
@@ -480,34 +457,6 @@ class Endpoint:
 
     # --- for operators ------------------------------------------------------------------------------------------------
 
-    async def messages(
-        self, *, limit: int = 50, room: str = "", state: State | None = None, before: bytes = b""
-    ) -> Sequence[MessageRow]:
-        """Return the newest messages of the log, newest first; those before ``before``, a MIMI id, if it is given."""
-        return await self.ledger.log(limit=limit, room=room, state=state, before=before)
-
-    async def message(self, mimi_id: bytes) -> MessageLog | None:
-        """Return one message with its timeline."""
-        return await self.ledger.show(mimi_id)
-
-    async def replay(self, mimi_id: bytes) -> None:
-        """Put a parked delivery back at the head of its conversation. Raises ``NotReplayable``."""
-        found = await self.ledger.show(mimi_id)
-        row = found.delivery if found is not None else None
-        room = self.rooms.get(row.room) if row is not None else None
-        if row is None or not row.parked or room is None:
-            raise NotReplayable(f"nothing is parked under {mimi_id.hex()}")
-        again = structs.replace(
-            row, parked=False, replayed=True, sending=False, attempts=0, next_at=0, reason="", text=""
-        )
-        await self.ledger.commit(Change(deliveries=[again]))
-        self._nudge(room)
-
-    async def room_summaries(self) -> Sequence[RoomSummary]:
-        """Return every room, its members with their leg classes, and its assurance."""
-        waiting = await self.ledger.delivery_rooms()
-        return [_summary(room, waiting.get(room.uri, 0)) for room in self.rooms]
-
     def health(self) -> dict[str, object]:
         """Answer from memory whether the endpoint is well: no secrets, no bodies."""
         started = hasattr(self, "rooms")
@@ -540,29 +489,6 @@ def _asked(adapter: Health) -> dict[str, object]:
         return dict(adapter.health())
     except Exception as error:
         return {"connected": False, "defect": f"{type(error).__name__}: {error}"}
-
-
-def _summary(room: Room, waiting: int) -> RoomSummary:
-    members = tuple(
-        Member(endpoint=member.uri, leaf=member.leaf, leg=member.leg, namespaces=tuple(member.namespaces))
-        for member in room.members
-    )
-    return RoomSummary(
-        room=room.uri,
-        name=room.name,
-        conversation=room.conversation.key,
-        phase=room.phase.value,
-        hold=room.held_for or room.hold,
-        reason=room.reason,
-        since=room.since,
-        next_step=room.next_step,
-        founding=room.founding,
-        epoch=room.group.epoch if room.group is not None else -1,
-        members=members,
-        assurance=assurance(member.leg for member in members),
-        waiting=waiting,
-        held_for=room.held_for,
-    )
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

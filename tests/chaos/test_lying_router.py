@@ -307,5 +307,5 @@ async def test_a_revoked_endpoint_is_shown_and_heard_no_more(house: House) -> No
     sea.say(HERE, "hear me", "m2")
     await until(lambda: house.metrics["sky"].of("rejected") >= 1)
     assert sky.texts() == ["hello"]
-    (summary,) = await house.endpoints["sky"].room_summaries()
+    (summary,) = await house.endpoints["sky"].operator.room_summaries()
     assert "revoked" in summary.held_for

@@ -56,19 +56,19 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_everything_that_was_known_then_is_known_still(house: House) -> None:
     await house.start()
     sea, sky = house.endpoints["sea"], house.endpoints["sky"]
-    assert sorted(room.name for room in await sea.room_summaries()) == ["", "Verona"]
+    assert sorted(room.name for room in await sea.operator.room_summaries()) == ["", "Verona"]
 
-    logged = {row.native_id: row for row in await sea.messages(limit=100)}
+    logged = {row.native_id: row for row in await sea.operator.messages(limit=100)}
     assert {"m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "n1", "n2"} - set(logged) <= {"n1", "n2"}
     assert logged["m1"].sender == "mimi://bridge.example/u/sea~anna"
     assert logged["m1"].state is State.DELIVERED
     assert (logged["m5"].state, logged["m5"].reason) == (State.FAILED, "rejected")
     assert logged["m6"].state is State.FAILED
-    timeline = (await sea.message(logged["m5"].mimi_id)).timeline  # type: ignore[union-attr]
+    timeline = (await sea.operator.message(logged["m5"].mimi_id)).timeline  # type: ignore[union-attr]
     assert timeline[0].state is State.QUEUED
     assert timeline[-1].reason == "rejected"
     assert timeline[-1].text == "no"
-    assert {row.native_id for row in await sky.messages(limit=100)} >= {"n1", "n2", "w1", "sky-1"}
+    assert {row.native_id for row in await sky.operator.messages(limit=100)} >= {"n1", "n2", "w1", "sky-1"}
 
 
 async def test_what_waited_then_goes_on(house: House) -> None:
@@ -82,7 +82,7 @@ async def test_what_waited_then_goes_on(house: House) -> None:
     assert Status.DELIVERED in sea.statuses("m8")
 
     parked = await house.endpoints["sky"].ledger.parked(limit=10)
-    await house.endpoints["sky"].replay(parked[0].mimi_id)
+    await house.endpoints["sky"].operator.replay(parked[0].mimi_id)
     await until(lambda: len(sky.taken) == 24)
     assert sky.taken[-1].text == "park me"
 
@@ -111,7 +111,7 @@ async def test_what_was_offered_then_is_answered_now(house: House) -> None:
     there = house.direct("sky", "bert", "sea", "anna")
     await house.start()
     offers = await house.endpoints["sky"].ledger.offers(
-        next(room.room for room in await house.endpoints["sky"].room_summaries() if not room.name)
+        next(room.room for room in await house.endpoints["sky"].operator.room_summaries() if not room.name)
     )
     assert len(offers) == 1
     await until(lambda: len(sky.taken) >= 23)

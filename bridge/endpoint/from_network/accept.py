@@ -37,8 +37,9 @@ from bridge.endpoint.quarantine import Quarantine
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.to_network.words import told
-from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.outbox import Outbox
 from bridge.endpoint.to_router.passing import PassingSigns
+from bridge.endpoint.transaction import Transaction
 from bridge.endpoint.translate import Failure
 from bridge.limits import Admission, Verdict
 from bridge.storage import StorageError
@@ -55,8 +56,8 @@ log = structlog.get_logger(__name__)
 class Taking:
     """One batch of events on its way into one transaction, and what is to be done once that is durable."""
 
-    def __init__(self, batch: Batch, known: Known, refused: Mapping[str, Refused]) -> None:
-        self.batch = batch
+    def __init__(self, tx: Transaction, known: Known, refused: Mapping[str, Refused]) -> None:
+        self.transaction = tx
         self.known = known
         self.refused = refused
         self.acknowledgements: list[tuple[Acknowledge, Refused | None]] = []
@@ -116,14 +117,14 @@ class Accept:
                     await self.accept([event], known, refused, lambda _, number=number: cursor(number))  # type: ignore[misc]
                 return
             log.exception("a defect: an event that cannot be written")
-            taking = Taking(self._outbox.batch(), known, refused)
+            taking = Taking(self._outbox.transaction(), known, refused)
             self._put_aside(taking, events[0], error)
             await self._commit(taking, cursor(1))
 
     async def _transact(
         self, events: Sequence[Event], known: Known, refused: Mapping[str, Refused], cursor: str | None
     ) -> None:
-        taking = Taking(self._outbox.batch(), known, refused)
+        taking = Taking(self._outbox.transaction(), known, refused)
         for event in events:
             try:
                 self._take(taking, event)
@@ -135,10 +136,10 @@ class Accept:
 
     async def _commit(self, taking: Taking, cursor: str | None) -> None:
         if cursor is not None:
-            taking.batch.change.records.append((ENDPOINT, CURSOR, cursor.encode(errors="surrogatepass")))
-        if taking.batch.change:
+            taking.transaction.change.records.append((ENDPOINT, CURSOR, cursor.encode(errors="surrogatepass")))
+        if taking.transaction.change:
             try:
-                await taking.batch.commit()
+                await taking.transaction.commit()
             except Exception:
                 for undo in reversed(taking.undo):
                     undo()
@@ -181,7 +182,7 @@ class Accept:
             return
         code = "" if isinstance(event, Inbound | Receipt | Alias) else "unknown-event"
         self._quarantine.put(
-            taking.batch.change, QuarantineKind.EVENT, _place(event), stored.encode_event(event), error, code=code
+            taking.transaction.change, QuarantineKind.EVENT, _place(event), stored.encode_event(event), error, code=code
         )
         acknowledge = getattr(event, "acknowledge", None)
         if callable(acknowledge):
@@ -215,14 +216,14 @@ class Accept:
             if self._media.waits(key) or has_files(event.message.part):
                 self._wait(taking, event)
             else:
-                mimi_id = self._messages.post(taking.batch, event, room, known.natives)
+                mimi_id = self._messages.post(taking.transaction, event, room, known.natives)
                 known.natives.update(dict.fromkeys((event.native_id, *event.aliases), mimi_id))
         except Refused as refused:
             return self._refuse(refused)
         except UriError as error:
             return self._refuse(Refused("unknown-conversation", str(error)))
         if answer is not None:
-            self._offers.take(taking.batch.change, answer, known.offers[room.uri])
+            self._offers.take(taking.transaction.change, answer, known.offers[room.uri])
         self._context.metrics.count("received")
         return None
 
@@ -255,7 +256,7 @@ class Accept:
             raise Refused("unknown-conversation", "this room is not plumbed")
         if not room.stored:
             room.stored = True
-            taking.batch.change.rooms.append(room.row())
+            taking.transaction.change.rooms.append(room.row())
             taking.undo.append(lambda: setattr(room, "stored", False))
         if not room.open:
             taking.unopened.append(room)
@@ -263,7 +264,7 @@ class Accept:
 
     def _wait(self, taking: Taking, event: Inbound) -> None:
         key = event.conversation.key
-        self._media.wait(taking.batch, event)
+        self._media.wait(taking.transaction, event)
         taking.undo.append(lambda: self._media.undo(key))
         taking.waiting.append(key)
         for native in (event.native_id, *event.aliases):
@@ -291,10 +292,10 @@ class Accept:
         report = status.encode([(mimi_id, int(event.status)) for mimi_id in steps])
         failure = None if to is not State.FAILED else told(Failure(event.reason or Reason.REJECTED, event.text))
         said = translate.status_content(report, salt=self._context.random(16), by=by, room=room.uri, failure=failure)
-        taking.batch.post(room, said)
+        taking.transaction.send(room, said)
         for mimi_id in steps:
             known.states[mimi_id, by] = to
-            taking.batch.change.statuses.append(
+            taking.transaction.change.statuses.append(
                 StatusRow(
                     mimi_id=mimi_id,
                     by=by,
@@ -323,7 +324,7 @@ class Accept:
         natives = taking.known.natives
         mimi_id = natives.get(event.native_id) or self._aliases.note(event.native_id, event.alias)
         if mimi_id:
-            taking.batch.change.natives.append(Native(event.alias, mimi_id))
+            taking.transaction.change.natives.append(Native(event.alias, mimi_id))
             natives[event.alias] = mimi_id
 
     # --- what was put aside -------------------------------------------------------------------------------------------
@@ -334,8 +335,8 @@ class Accept:
         if event is None:
             raise NotRetriable("it was no event of the contract")
         known = await self._check.look_up([event])
-        taking = Taking(self._outbox.batch(), known, {})
-        taking.batch.change = change
+        taking = Taking(self._outbox.transaction(), known, {})
+        taking.transaction.change = change
         self._take(taking, event)
         for _, answer in taking.acknowledgements:
             if answer is not None:

@@ -22,7 +22,8 @@ from bridge.endpoint.from_network.translate import Translate
 from bridge.endpoint.ledger.contract import Change, Damaged, InboxRow, Ledger, Native, QuarantineKind, QuarantineRow
 from bridge.endpoint.quarantine import Quarantine
 from bridge.endpoint.rooms.table import Rooms
-from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.outbox import Outbox
+from bridge.endpoint.transaction import Transaction
 from bridge.storage import StorageError
 from protocol.content import Part
 
@@ -76,14 +77,14 @@ class AwaitingMedia:
         """Whether something waits in a conversation: what comes later has to wait behind it."""
         return self._backlog[conversation] > 0
 
-    def wait(self, batch: Batch, event: Inbound) -> None:
+    def wait(self, tx: Transaction, event: Inbound) -> None:
         """Keep a message in its turn; ``work_off`` its conversation once that is durable."""
         key = event.conversation.key
         row = InboxRow(
             id=self._outbox.next_id(), conversation=key, event=stored.encode_message(event), at=self._context.clock()
         )
-        batch.change.inbox.append(row)
-        batch.change.natives += [Native(native) for native in (event.native_id, *event.aliases)]
+        tx.change.inbox.append(row)
+        tx.change.natives += [Native(native) for native in (event.native_id, *event.aliases)]
         self._backlog[key] += 1
 
     def undo(self, conversation: str) -> None:
@@ -121,11 +122,11 @@ class AwaitingMedia:
             raise
         except Exception as error:
             log.exception("a defect: a message is put aside")
-            batch = self._outbox.batch()
-            batch.change.inbox_done.append(row.id)
-            self._quarantine.put(batch.change, QuarantineKind.AWAITING_MEDIA, row.conversation, row.event, error)
-            await self._tell(batch, row)
-            await batch.commit()
+            tx = self._outbox.transaction()
+            tx.change.inbox_done.append(row.id)
+            self._quarantine.put(tx.change, QuarantineKind.AWAITING_MEDIA, row.conversation, row.event, error)
+            await self._tell(tx, row)
+            await tx.commit()
 
     async def _post(self, row: InboxRow) -> None:
         event = stored.decode_message(row.event)
@@ -137,11 +138,11 @@ class AwaitingMedia:
             failure = translate.Failure(error.reason, str(error), error.words)
         known = await self._ledger.natives([*translate.references(event.message), event.native_id])
         room = self._rooms.want(event.conversation)
-        batch = self._outbox.batch()
-        batch.change.inbox_done.append(row.id)
+        tx = self._outbox.transaction()
+        tx.change.inbox_done.append(row.id)
         if room is None:
             self._quarantine.put(
-                batch.change,
+                tx.change,
                 QuarantineKind.AWAITING_MEDIA,
                 row.conversation,
                 row.event,
@@ -149,22 +150,22 @@ class AwaitingMedia:
                 code="unknown-conversation",
             )
         elif failure is not None:
-            self._messages.give_up(batch, event, room, known, failure)
-            self._messages.post_links(batch, event, room, known)
+            self._messages.give_up(tx, event, room, known, failure)
+            self._messages.post_links(tx, event, room, known)
         else:
             try:
-                self._messages.post(batch, event, room, known, part=part)
+                self._messages.post(tx, event, room, known, part=part)
             except Refused as refused:
-                self._messages.give_up(batch, event, room, known, translate.Failure("rejected", str(refused)))
-        await batch.commit()
+                self._messages.give_up(tx, event, room, known, translate.Failure("rejected", str(refused)))
+        await tx.commit()
 
-    async def _tell(self, batch: Batch, row: InboxRow) -> None:
+    async def _tell(self, tx: Transaction, row: InboxRow) -> None:
         """Tell the sender of a message that is put aside, as far as it can be read."""
         try:
             event = stored.decode_message(row.event)
             room = self._rooms.want(event.conversation)
             if room is not None:
-                self._messages.give_up(batch, event, room, {}, translate.Failure("rejected", "a defect of the bridge"))
+                self._messages.give_up(tx, event, room, {}, translate.Failure("rejected", "a defect of the bridge"))
         except Exception as error:
             log.warning("the sender of what is put aside cannot be told", why=str(error))
 
@@ -178,8 +179,8 @@ class AwaitingMedia:
         event = stored.decode_message(row.item)
         if self._rooms.want(event.conversation) is None:
             raise NotRetriable("its room is still not plumbed")
-        batch = self._outbox.batch()
-        batch.change = change
-        self.wait(batch, structs.replace(event, aliases=()))
-        await batch.commit()
+        tx = self._outbox.transaction()
+        tx.change = change
+        self.wait(tx, structs.replace(event, aliases=()))
+        await tx.commit()
         self.work_off(event.conversation.key)

@@ -15,14 +15,14 @@ from bridge.endpoint.membership.keys import Keys
 from bridge.endpoint.offers.early import EarlyAliases
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.settings import EndpointSettings
-from bridge.endpoint.to_router.outbox import Batch
+from bridge.endpoint.transaction import Transaction
 from protocol.content import ExternalPart, MultiPart, NullPart, Part, text
 from protocol.errors import ProtocolError
 
 _LARGEST = 1_000_000  # octets of one encoded content; the router takes a little more
 _LINK = "\x00link"  # behind a native id: the message that carries its files' links instead of the files
 
-Failed = Callable[[Batch, Room, bytes, translate.Failure], None]
+Failed = Callable[[Transaction, Room, bytes, translate.Failure], None]
 """Writes into a batch that a message will never be delivered, so that its sender is told."""
 
 
@@ -55,7 +55,7 @@ class Translate:
             raise Refused("not-allowed", f"{sender} is not of this network")
 
     def post(
-        self, batch: Batch, event: Inbound, room: Room, known: Mapping[str, bytes], *, part: Part | None = None
+        self, tx: Transaction, event: Inbound, room: Room, known: Mapping[str, bytes], *, part: Part | None = None
     ) -> bytes:
         """Put a message on its way; return its MIMI id. ``part`` takes the place of its part (files sealed).
 
@@ -65,21 +65,21 @@ class Translate:
         if translate.needs_its_reference(message) and not all(map(known.get, translate.references(message))):
             raise Refused("invalid", "the message it refers to is not known here")
         posted = self._translated(event, room, known, part, event.native_id)
-        self._log(batch, event, room, posted)
-        batch.post(room, posted.encoded, mimi_id=posted.mimi_id)
+        self._log(tx, event, room, posted)
+        tx.send(room, posted.encoded, mimi_id=posted.mimi_id)
         return posted.mimi_id
 
     def give_up(
-        self, batch: Batch, event: Inbound, room: Room, known: Mapping[str, bytes], failure: translate.Failure
+        self, tx: Transaction, event: Inbound, room: Room, known: Mapping[str, bytes], failure: translate.Failure
     ) -> None:
         """Log a message that will never leave, and tell its sender. Its id is that of a stand-in for the content."""
         part = text(translate.excerpt(event.message.part) or "file")
         bare = structs.replace(event, message=Message(part))
         posted = self._translated(bare, room, known, None, event.native_id)
-        self._log(batch, bare, room, posted)
-        self._failed(batch, room, posted.mimi_id, failure)
+        self._log(tx, bare, room, posted)
+        self._failed(tx, room, posted.mimi_id, failure)
 
-    def post_links(self, batch: Batch, event: Inbound, room: Room, known: Mapping[str, bytes]) -> bool:
+    def post_links(self, tx: Transaction, event: Inbound, room: Room, known: Mapping[str, bytes]) -> bool:
         """Say where a message's files lie, as a text, instead of sending them; False if none of them has a link.
 
         What names the message later means this text: it is what people have got.
@@ -89,8 +89,8 @@ class Translate:
             return False
         posted = self._translated(event, room, known, part, event.native_id + _LINK)
         for native in (event.native_id, *event.aliases):
-            batch.change.natives.append(Native(native, posted.mimi_id))
-        batch.post(room, posted.encoded, mimi_id=posted.mimi_id)
+            tx.change.natives.append(Native(native, posted.mimi_id))
+        tx.send(room, posted.encoded, mimi_id=posted.mimi_id)
         return True
 
     def _translated(
@@ -117,7 +117,7 @@ class Translate:
             raise Refused("too-large", f"{len(posted.encoded)} octets; {_LARGEST} are allowed")
         return posted
 
-    def _log(self, batch: Batch, event: Inbound, room: Room, posted: translate.Posted) -> None:
+    def _log(self, tx: Transaction, event: Inbound, room: Room, posted: translate.Posted) -> None:
         replaced, deleted = posted.content.replaces or b"", isinstance(posted.content.part, NullPart)
         user = self._directory.user(event.sender.address)
         row = MessageRow(
@@ -132,10 +132,10 @@ class Translate:
             whole=b"" if deleted else replaced,
         )
         for native in (event.native_id, *event.aliases, *self._aliases.settle(event.native_id, posted.mimi_id)):
-            batch.change.natives.append(Native(native, posted.mimi_id))
-        batch.change.messages.append(row)
+            tx.change.natives.append(Native(native, posted.mimi_id))
+        tx.change.messages.append(row)
         if replaced and deleted:
-            batch.change.erased.append(Erased(replaced, user))
+            tx.change.erased.append(Erased(replaced, user))
 
 
 def _with_links(part: Part) -> Part | None:

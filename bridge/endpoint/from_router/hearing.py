@@ -23,7 +23,8 @@ from bridge.endpoint.membership.keys import ENDPOINT
 from bridge.endpoint.metrics import Metrics
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
-from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.outbox import Outbox
+from bridge.endpoint.transaction import Transaction
 from bridge.router.contract import (
     Forked,
     HelloAnswer,
@@ -165,13 +166,13 @@ class Hearing:
 
     def _take(self, notifications: Sequence[Notification], cursor: str) -> str:
         """Decrypt a batch and queue its transaction, without an await between the two."""
-        batch = self._outbox.batch()
+        tx = self._outbox.transaction()
         rooms: dict[str, Room] = {}
         seen: set[bytes] = set()
         for notification in notifications:
             cursor = notification.cursor or cursor
             try:
-                room = self._take_one(batch, notification, seen)
+                room = self._take_one(tx, notification, seen)
             except ProtocolError as error:
                 self._metrics.count("rejected", reason=error.code)
                 log.warning(
@@ -184,8 +185,8 @@ class Hearing:
                 continue
             if room is not None:
                 rooms[room.uri] = room
-        batch.change.records.append((ENDPOINT, CURSOR, cursor.encode()))
-        heard = len(batch.change.messages)
+        tx.change.records.append((ENDPOINT, CURSOR, cursor.encode()))
+        heard = len(tx.change.messages)
 
         def committed(done: asyncio.Future[None]) -> None:
             self._ahead.release()
@@ -200,27 +201,27 @@ class Hearing:
             for room in rooms.values():
                 self._nudge(room)
 
-        batch.commit().add_done_callback(committed)
+        tx.commit().add_done_callback(committed)
         return cursor
 
-    def _take_one(self, batch: Batch, notification: Notification, seen: set[bytes]) -> Room | None:
+    def _take_one(self, tx: Transaction, notification: Notification, seen: set[bytes]) -> Room | None:
         """Take one notification; return the room if something is to be delivered there."""
         if notification.kind is Kind.WELCOME:
-            self._following.on_welcome(batch, notification.room, notification.body, notification.at)
+            self._following.on_welcome(tx, notification.room, notification.body, notification.at)
             return None
         room = self._rooms.get(notification.room)
         if room is not None and notification.kind is Kind.COMMIT:
-            self._following.on_commit(batch, room, notification.body, notification.at)
+            self._following.on_commit(tx, room, notification.body, notification.at)
             return None
         if room is not None and notification.kind is Kind.LEFT:
-            return self._take_left(batch, room, notification)
+            return self._take_left(tx, room, notification)
         if room is None or room.group is None:
             raise Rejected(f"{notification.kind} for a room this endpoint is not in")
         if notification.kind is Kind.PASSING:
             self._take_sign(room, room.group, notification)
             return None
         opened = self._open(room, room.group, notification)
-        batch.touch(room)
+        tx.touch(room)
         if opened.suspicion:
             raise Rejected(f"{opened.sender.uri} is not vouched for: {opened.suspicion}")
         try:
@@ -228,15 +229,15 @@ class Hearing:
             names = translate.names(received)
             self._check(room, opened.sender, names)
             self._metrics.count("opened")
-            return self._store(batch, room, notification, received, opened, names, seen)
+            return self._store(tx, room, notification, received, opened, names, seen)
         except Exception as error:
-            self._refuse(batch, room, opened, error)
+            self._refuse(tx, room, opened, error)
             raise
 
-    def _take_left(self, batch: Batch, room: Room, notification: Notification) -> Room:
+    def _take_left(self, tx: Transaction, room: Room, notification: Notification) -> Room:
         """Note who is no longer served in a room: what is unanswered by them is ended in its turn."""
         for endpoint in _left.decode(notification.body):
-            batch.change.deliveries.append(
+            tx.change.deliveries.append(
                 DeliveryRow(
                     id=self._outbox.next_id(),
                     mimi_id=b"",
@@ -249,11 +250,11 @@ class Hearing:
             )
         return room
 
-    def _refuse(self, batch: Batch, room: Room, opened: mls.Application, error: Exception) -> None:
+    def _refuse(self, tx: Transaction, room: Room, opened: mls.Application, error: Exception) -> None:
         """Have the sender of what cannot be delivered hear so."""
         found = refusing.refusal(opened.data, opened.sender.uri, room.uri, error)
         if found is not None:
-            refusing.answer(batch, room, *found, by=self._router.endpoint, salt=self._random(16))
+            refusing.answer(tx, room, *found, by=self._router.endpoint, salt=self._random(16))
 
     def _open(self, room: Room, group: mls.Group, notification: Notification) -> mls.Application:
         """Decrypt; who cannot, in the epoch that the room is in, has lost track of the group. Raises ``MlsError``."""
@@ -283,7 +284,7 @@ class Hearing:
 
     def _store(
         self,
-        batch: Batch,
+        tx: Transaction,
         room: Room,
         notification: Notification,
         received: Content,
@@ -305,7 +306,7 @@ class Hearing:
             if mimi_id in seen:
                 return None
             seen.add(mimi_id)
-            batch.change.messages.append(
+            tx.change.messages.append(
                 MessageRow(
                     mimi_id=mimi_id,
                     room=room.uri,
@@ -318,8 +319,8 @@ class Hearing:
                 )
             )
             if isinstance(part, NullPart) and received.replaces is not None:
-                batch.change.erased.append(Erased(received.replaces, names.sender))
-        batch.change.deliveries.append(
+                tx.change.erased.append(Erased(received.replaces, names.sender))
+        tx.change.deliveries.append(
             DeliveryRow(
                 id=self._outbox.next_id(),
                 mimi_id=mimi_id,

@@ -8,7 +8,7 @@ from adapters.contract import Reason
 from bridge.endpoint import translate
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.to_network.words import told
-from bridge.endpoint.to_router.outbox import Batch
+from bridge.endpoint.transaction import Transaction
 from bridge.endpoint.translate import Failure
 from protocol import cbor, content, extensions, status
 from protocol.content import ContentError
@@ -43,7 +43,7 @@ def _is_sign(fields: Any) -> bool:  # noqa: ANN401 - whatever a sender has made 
     return kind in (content.MIMI_STATUS, content.TYPING)
 
 
-def answer(batch: Batch, room: Room, mimi_id: bytes, failure: Failure, *, by: str, salt: bytes) -> None:
+def answer(tx: Transaction, room: Room, mimi_id: bytes, failure: Failure, *, by: str, salt: bytes) -> None:
     """Write into ``batch`` the status that says so."""
     report = status.encode([(mimi_id, Status.ERROR)])
-    batch.post(room, translate.status_content(report, salt=salt, by=by, room=room.uri, failure=told(failure)))
+    tx.send(room, translate.status_content(report, salt=salt, by=by, room=room.uri, failure=told(failure)))

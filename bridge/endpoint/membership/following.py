@@ -18,7 +18,8 @@ from bridge.endpoint.membership.moves import drop_group, enter, goes_forward, me
 from bridge.endpoint.rooms.room import Room
 from bridge.endpoint.rooms.table import Rooms
 from bridge.endpoint.settings import EndpointSettings
-from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.outbox import Outbox
+from bridge.endpoint.transaction import Transaction
 from bridge.room_context import RoomContext, room_context
 from protocol import mls
 from protocol.uri import UriError
@@ -50,25 +51,25 @@ class Following:
         self._keys = keys
         self._nudge = nudge
 
-    def on_commit(self, batch: Batch, room: Room, body: bytes, at: int) -> None:
+    def on_commit(self, tx: Transaction, room: Room, body: bytes, at: int) -> None:
         """Follow a commit that was accepted ``at`` (milliseconds): our own, or somebody else's.
 
         Raises ``MlsError`` if it cannot be followed: the room has diverged, and comes back by another way.
         """
         peeked = mls.peek(body)
         if room.returning is not None and room.returning.commit == body:
-            enter(batch, room, room.returning.group)
+            enter(tx, room, room.returning.group)
             log.warning("back in a room, under new keys", room=room.tag)
         elif room.group is None or peeked.group_id != room.group.group_id or (peeked.epoch or 0) < room.group.epoch:
             return  # of a group that was superseded, or made before we joined
         elif room.pending is not None and room.pending.commit == body:
-            merge(batch, room, room.pending)
+            merge(tx, room, room.pending)
         else:
-            self._process(batch, room, body, at)
+            self._process(tx, room, body, at)
         room.former = None  # the order of the room has come to this group: nothing of the one before is left
         self._nudge(room)
 
-    def _process(self, batch: Batch, room: Room, body: bytes, at: int) -> None:
+    def _process(self, tx: Transaction, room: Room, body: bytes, at: int) -> None:
         try:
             done = room.held.process(body, now=at // 1000)
         except mls.MlsError as error:
@@ -79,9 +80,9 @@ class Following:
         room.unanswered |= done.sender.type is mls.SenderType.NEW_MEMBER_COMMIT
         if done.left:
             log.warning("removed from a room", room=room.tag)
-            drop_group(batch, room)
+            drop_group(tx, room)
             room.phase, room.removed = RoomPhase.WAITING, True
-        moved(batch, room)
+        moved(tx, room)
 
     def lost_track(self, room: Room) -> None:
         """Take note that the group has gone where we cannot follow, or says what we cannot read."""
@@ -89,7 +90,7 @@ class Following:
             room.diverged = room.doubted = True
             self._nudge(room)
 
-    def on_welcome(self, batch: Batch, room_uri: str, body: bytes, at: int) -> Room | None:
+    def on_welcome(self, tx: Transaction, room_uri: str, body: bytes, at: int) -> Room | None:
         """Join by a Welcome that was accepted ``at`` (milliseconds); return the room, None if it is not one for this
         endpoint: such a Welcome is kept until the configuration changes. Raises ``MlsError``.
         """
@@ -100,18 +101,18 @@ class Following:
         room = None if said is None else self.room_of(room_uri, said, group)
         if room is None:
             if said is None or said.kind == "direct":
-                batch.change.records += self._keys.spend(group.joined_with)
+                tx.change.records += self._keys.spend(group.joined_with)
                 log.error("a Welcome to a room that is none of ours", room=room_uri)
                 return None
             log.warning("a Welcome to a room that is none of ours is kept", room=room_uri)
-            batch.change.records.append((WELCOMES, f"{at:016d}/{room_uri}", body))
+            tx.change.records.append((WELCOMES, f"{at:016d}/{room_uri}", body))
             return None
-        batch.change.records += self._keys.spend(group.joined_with)
+        tx.change.records += self._keys.spend(group.joined_with)
         if not goes_forward(room, group):
             log.error("a Welcome to what this room has left behind", room=room.tag)
             room.doubted = True
         else:
-            enter(batch, room, group)
+            enter(tx, room, group)
         self._nudge(room)
         return room
 
@@ -119,15 +120,15 @@ class Following:
         """Look again at the Welcomes that are kept: the configuration may name their rooms now."""
         kept = await ledger.scan(WELCOMES)
         for number, (name, body) in enumerate(reversed(kept)):
-            batch = outbox.batch()
-            batch.change.records.append((WELCOMES, name, None))
+            tx = outbox.transaction()
+            tx.change.records.append((WELCOMES, name, None))
             at, room_uri = int(name[:16]), name[17:]
             if number < WELCOMES_KEPT and now - at < WELCOME_MS:
                 try:
-                    self.on_welcome(batch, room_uri, body, at)
+                    self.on_welcome(tx, room_uri, body, at)
                 except mls.MlsError as error:
                     log.info("a Welcome that was kept is of no use", room=room_uri, code=error.code, error=str(error))
-            await batch.commit()
+            await tx.commit()
 
     def room_of(self, room_uri: str, said: RoomContext, group: mls.Group) -> Room | None:
         """Find or make the room that a group is for: a plumbed one, or the direct one of the two it names."""

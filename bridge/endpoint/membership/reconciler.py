@@ -290,9 +290,9 @@ class Reconciler:
             room.since = (room.since or self._clock()) if steps else 0
             room.reason, room.next_step, room.complete = reason, next_step, complete
             if room.stored:
-                batch = self._outbox.batch()
-                batch.change.rooms.append(room.row())
-                await batch.commit()
+                tx = self._outbox.transaction()
+                tx.change.rooms.append(room.row())
+                await tx.commit()
         if not room.hold:
             self._outbox.wake()
 
@@ -334,11 +334,11 @@ class Reconciler:
                 room.unanswered = False
                 return True
             case policy.Forget():
-                batch = self._outbox.batch()
-                drop_group(batch, room)
+                tx = self._outbox.transaction()
+                drop_group(tx, room)
                 room.phase = RoomPhase.WAITING
-                moved(batch, room)
-                await batch.commit()
+                moved(tx, room)
+                await tx.commit()
             case policy.Invite() | policy.Remove() | policy.Wait() | policy.Hold():
                 pass
         return False
@@ -370,13 +370,13 @@ class Reconciler:
 
     async def forget_old_epochs(self) -> None:
         """Delete the keys of epochs that are over for longer than late messages may take."""
-        batch = self._outbox.batch()
+        tx = self._outbox.transaction()
         for room in self._rooms:
             if room.group is not None:
                 room.refresh()  # a grant may have ended
                 room.group.forget(self._clock() // 1000)
-                batch.touch(room)
-        await batch.commit()
+                tx.touch(room)
+        await tx.commit()
 
 
 def _ticks() -> int:

@@ -75,11 +75,11 @@ class Steps:
             room.refused, room.doubted = max(room.refused, founding, answer.founding or 0), True
             return
         log.warning("founded anew", room=room.tag, founding=founding)
-        batch = self._outbox.batch()
+        tx = self._outbox.transaction()
         room.complete = False
-        enter(batch, room, group)
+        enter(tx, room, group)
         self._outbox.reseal(room)
-        await batch.commit()
+        await tx.commit()
 
     async def announce(self, room: Room) -> None:
         """Ask the router for the room. It lets one endpoint make it, and answers a repeated request as before."""
@@ -98,11 +98,11 @@ class Steps:
             log.error("the router refuses the room", room=room.tag, code=answer.code, why=answer.text)
 
     async def _give_way(self, room: Room) -> None:
-        batch = self._outbox.batch()
-        drop_group(batch, room)
+        tx = self._outbox.transaction()
+        drop_group(tx, room)
         room.phase, room.doubted = RoomPhase.WAITING, True
-        moved(batch, room)
-        await batch.commit()
+        moved(tx, room)
+        await tx.commit()
 
     # --- changing -----------------------------------------------------------------------------------------------------
 
@@ -160,9 +160,9 @@ class Steps:
         room.doubted = True
 
     async def _store(self, room: Room) -> None:
-        batch = self._outbox.batch()
-        moved(batch, room)
-        await batch.commit()
+        tx = self._outbox.transaction()
+        moved(tx, room)
+        await tx.commit()
 
     # --- coming back --------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ from bridge.endpoint.to_network import pieces
 from bridge.endpoint.to_network.pace import Pace
 from bridge.endpoint.to_network.plan import Job
 from bridge.endpoint.to_network.words import told
-from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.outbox import Outbox
+from bridge.endpoint.transaction import Transaction
 from bridge.endpoint.translate import Failure
 from protocol import status
 from protocol.content import NullPart
@@ -258,23 +259,23 @@ class Outcomes:
             await asyncio.shield(ends[0])
             ends = self._ends.setdefault(job.room.uri, deque())
         reason, text = ("", "") if failure is None else failure[:2]
-        batch = self._outbox.batch()
-        batch.change = change
+        tx = self._outbox.transaction()
+        tx.change = change
         step = StatusRow(
             mimi_id=job.row.mimi_id, by="", state=state, at=self._context.clock(), reason=reason, text=text[:500]
         )
         if not job.row.replayed:
             change.statuses.append(step)
-            self._report(batch, job.room, job.row.mimi_id, state, failure)
+            self._report(tx, job.room, job.row.mimi_id, state, failure)
         elif failure is None:
             change.revived.append(step)
-            self._report(batch, job.room, job.row.mimi_id, state, Failure(REPLAYED, ""))
+            self._report(tx, job.room, job.row.mimi_id, state, Failure(REPLAYED, ""))
         else:
             change.noted.append(step)  # it had failed before, and its sender knows
         if not job.row.parked:
             change.deliveries_done.append(job.row.id)
         self._context.metrics.count(state.name.lower())
-        end = batch.commit()
+        end = tx.commit()
         ends.append(end)
         end.add_done_callback(lambda _: self._ended(job.room.uri, end))
         end.add_done_callback(self._checked)
@@ -293,17 +294,17 @@ class Outcomes:
         """Tell the sender of a message that came again what became of it the first time, if that is known by now."""
         await self.settled(room)
         message = (await self._ledger.messages([row.mimi_id])).get(row.mimi_id)
-        batch = self._outbox.batch()
-        batch.change.deliveries_done.append(row.id)
+        tx = self._outbox.transaction()
+        tx.change.deliveries_done.append(row.id)
         if message is not None and not message.source and message.state is not State.QUEUED:
             failure = Failure(message.reason, "") if message.reason else None
-            self._report(batch, room, row.mimi_id, message.state, failure)
-        await batch.commit()
+            self._report(tx, room, row.mimi_id, message.state, failure)
+        await tx.commit()
 
-    def _report(self, batch: Batch, room: Room, mimi_id: bytes, state: State, failure: Failure | None) -> None:
+    def _report(self, tx: Transaction, room: Room, mimi_id: bytes, state: State, failure: Failure | None) -> None:
         conversation = room.conversation
         by = self._directory.user(conversation.local) if isinstance(conversation, Direct) else self._endpoint
-        batch.post(
+        tx.send(
             room,
             translate.status_content(
                 status.encode([(mimi_id, _SAID[state])]),

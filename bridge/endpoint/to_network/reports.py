@@ -50,7 +50,8 @@ from bridge.endpoint.to_network.answers import judge
 from bridge.endpoint.to_network.calls import Places, within
 from bridge.endpoint.to_network.pace import Pace
 from bridge.endpoint.to_network.words import told
-from bridge.endpoint.to_router.outbox import Batch, Outbox
+from bridge.endpoint.to_router.outbox import Outbox
+from bridge.endpoint.transaction import Transaction
 from bridge.endpoint.translate import Failure
 from protocol import content, status, uri
 from protocol.content import SinglePart
@@ -122,9 +123,9 @@ class Reports:
 
     # --- answers that this endpoint gives itself ----------------------------------------------------------------------
 
-    def fail(self, batch: Batch, room: Room, mimi_id: bytes, failure: Failure) -> None:
+    def fail(self, tx: Transaction, room: Room, mimi_id: bytes, failure: Failure) -> None:
         """Write into ``batch`` that a message of ours will never be delivered; its sender is told as of any status."""
-        self._answer(batch, room, [mimi_id], self._endpoint, failure)
+        self._answer(tx, room, [mimi_id], self._endpoint, failure)
 
     async def watch(self) -> None:
         """End what has waited too long for an answer, for as long as the endpoint runs."""
@@ -146,33 +147,33 @@ class Reports:
 
     async def _end(self, room: Room | None, overdue: list[UnansweredRow]) -> None:
         """End messages of one room for want of an answer. What never left has failed; of the rest nobody knows."""
-        batch = self._outbox.batch()
-        batch.change.unanswered_done += [row.mimi_id for row in overdue]
+        tx = self._outbox.transaction()
+        tx.change.unanswered_done += [row.mimi_id for row in overdue]
         if room is None:
             log.error("messages of a room that is not in the ledger were never answered", messages=len(overdue))
             at = self._context.clock()
-            batch.change.statuses += [
+            tx.change.statuses += [
                 StatusRow(mimi_id=row.mimi_id, by="", state=State.UNCERTAIN, at=at, reason=Reason.UNCERTAIN)
                 for row in overdue
             ]
-            await batch.commit()
+            await tx.commit()
             return
         log.warning("never answered", room=room.tag, messages=len(overdue))
-        here = self._outbox.withdraw(batch, room, {row.id for row in overdue})
+        here = self._outbox.withdraw(tx, room, {row.id for row in overdue})
         never_left = [row.mimi_id for row in overdue if row.id in here]
         no_answer = [row.mimi_id for row in overdue if row.id not in here]
         unsent = Failure(Reason.RECIPIENT_UNREACHABLE, "it could not be sent in time")
         unknown = Failure(Reason.UNCERTAIN, "nobody answered what became of it")
-        self._answer(batch, room, never_left, self._endpoint, unsent)
-        self._answer(batch, room, no_answer, self._endpoint, unknown)
-        await batch.commit()
+        self._answer(tx, room, never_left, self._endpoint, unsent)
+        self._answer(tx, room, no_answer, self._endpoint, unknown)
+        await tx.commit()
 
-    def _answer(self, batch: Batch, room: Room, mimi_ids: list[bytes], who: str, failure: Failure) -> None:
+    def _answer(self, tx: Transaction, room: Room, mimi_ids: list[bytes], who: str, failure: Failure) -> None:
         """Write into ``batch`` an error of ours in the room's queue, as if ``who`` had reported it."""
         if not mimi_ids:
             return
         report = status.encode([(mimi_id, Status.ERROR) for mimi_id in mimi_ids])
-        batch.change.deliveries.append(
+        tx.change.deliveries.append(
             DeliveryRow(
                 id=self._outbox.next_id(),
                 mimi_id=b"",
@@ -186,7 +187,7 @@ class Reports:
                 text=failure.text[:500],
             )
         )
-        batch.after(lambda: self._nudge(room))
+        tx.on_durable(lambda: self._nudge(room))
 
     # --- answers that come --------------------------------------------------------------------------------------------
 

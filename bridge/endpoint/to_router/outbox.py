@@ -1,6 +1,6 @@
 """Contents on their way to the router: committed, sealed when they are submitted, sealed again if an epoch ended.
 
-What belongs together is gathered in a ``Batch``; its commit writes the contents, which leave once they are durable.
+What belongs together is gathered in a ``Transaction``; its commit writes the contents, which leave once durable.
 They are sealed only then, at most ``AT_ONCE`` before the router has answered, and the bodies are kept in memory only: a
 body that was submitted is submitted again unchanged by this session, until the router says that its epoch is over, and
 another session seals anew, under keys of its own; receivers know a content by its id. Rooms take turns.
@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from bridge.endpoint.ledger.contract import Change, Ledger, OutboxRow, UnansweredRow
 from bridge.endpoint.rooms.room import Room
+from bridge.endpoint.transaction import Transaction
 from bridge.endpoint.translate import Failure
 from bridge.router.contract import (
     Accepted,
@@ -65,51 +66,6 @@ class Waiting(Struct):
 Entry = tuple[Room, Waiting]
 
 
-class Batch:
-    """Writes that belong together, and the contents that leave once they are durable. See ``Outbox.batch``."""
-
-    __slots__ = ("_after", "_outbox", "_posted", "_touched", "change")
-
-    def __init__(self, outbox: Outbox) -> None:
-        self.change = Change()
-        self._outbox = outbox
-        self._posted: list[tuple[Room, OutboxRow]] = []
-        self._touched: dict[str, Room] = {}
-        self._after: list[Callable[[], None]] = []
-
-    def after(self, action: Callable[[], None]) -> None:
-        """Do something as soon as this batch is durable."""
-        self._after.append(action)
-
-    def touch(self, room: Room) -> None:
-        """Have the room's group written with this batch: its state has changed."""
-        self._touched[room.uri] = room
-
-    def post(self, room: Room, content: bytes, *, mimi_id: bytes = b"") -> None:
-        """Send a content to a room, once this batch is durable and its turn has come."""
-        row = self._outbox.row(room, content, mimi_id)
-        self._posted.append((room, row))
-        self.change.outbox.append(row)
-        if mimi_id:
-            self.change.unanswered.append(self._outbox.unanswered(row))
-
-    def commit(self) -> asyncio.Future[None]:
-        """Queue the transaction, with every touched group's records; nothing of it is lost if nobody waits."""
-        for room in self._touched.values():
-            self.change.records += room.records()
-        done = self._outbox.ledger.commit(self.change)
-        if self._posted:
-            self._outbox.expect(self._posted, done)
-        if self._after:
-            done.add_done_callback(self._committed)
-        return done
-
-    def _committed(self, done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            for action in self._after:
-                action()
-
-
 def _of_epoch(epoch: int, rows: Iterable[Waiting]) -> list[Waiting]:
     """Return the rows up to the first of another epoch."""
     return list(takewhile(lambda row: row.epoch == epoch, rows))
@@ -118,7 +74,7 @@ def _of_epoch(epoch: int, rows: Iterable[Waiting]) -> list[Waiting]:
 class Failed(Protocol):
     """Hears of contents that will never reach the router."""
 
-    def __call__(self, batch: Batch, room: Room, mimi_id: bytes, failure: Failure) -> None:
+    def __call__(self, tx: Transaction, room: Room, mimi_id: bytes, failure: Failure) -> None:
         """Write into ``batch`` what becomes of the message."""
 
 
@@ -161,9 +117,9 @@ class Outbox:
         self.submitted = 0
         """How many envelopes the router has accepted since the start."""
 
-    def batch(self) -> Batch:
-        """Begin a batch. Between its first ``post`` and its ``commit`` there must be no await, for the order's sake."""
-        return Batch(self)
+    def transaction(self) -> Transaction:
+        """Begin a transaction. Between its first ``send`` and its ``commit`` there must be no await: order is kept."""
+        return Transaction(self)
 
     def next_id(self) -> int:
         """Return a new id for a row of inbox, outbox or deliveries; ids rise in the order of what happens."""
@@ -329,7 +285,7 @@ class Outbox:
 
     async def _hand(self, part: Sequence[Entry]) -> None:
         """Make one request; if the router cannot read it, find out which rows it is about: only those fail."""
-        batch = self.batch()
+        tx = self.transaction()
         try:
             answers = await self._router.submit(
                 [Envelope(room.uri, row.epoch, self._router.endpoint, row.body or b"") for room, row in part]
@@ -341,28 +297,28 @@ class Outbox:
                 return
             ((room, row),) = part
             log.error("the router cannot read a message", room=room.tag, error=str(error))  # noqa: TRY400 - no defect here
-            self._fail(batch, room, row, Failure("rejected", "the router could not read it"))
+            self._fail(tx, room, row, Failure("rejected", "the router could not read it"))
         else:
             for (room, row), answer in zip(part, answers, strict=True):
                 if isinstance(answer, Refusal) and answer.code is RefusalCode.FORKED:
                     raise Forked(answer.text)  # what waits is for the next session, under keys of its own
                 if isinstance(answer, Refusal) and answer.code in _LATER:
-                    self._put_off(batch, room, row, answer)
+                    self._put_off(tx, room, row, answer)
                 else:
-                    self._settle(batch, room, row, answer)
-        if batch.change:
-            batch.commit().add_done_callback(self._checked)
+                    self._settle(tx, room, row, answer)
+        if tx.change:
+            tx.commit().add_done_callback(self._checked)
 
-    def _settle(self, batch: Batch, room: Room, row: Waiting, answer: Accepted | Refusal) -> None:
+    def _settle(self, tx: Transaction, room: Room, row: Waiting, answer: Accepted | Refusal) -> None:
         if isinstance(answer, Accepted):
             self._drop(room, row)
             room.accept(row.epoch, row.generation)
             self.submitted += 1
-            batch.change.outbox_done.append(row.id)
+            tx.change.outbox_done.append(row.id)
             if row.mimi_id:
-                batch.change.accepted.append((row.mimi_id, answer.at))
+                tx.change.accepted.append((row.mimi_id, answer.at))
                 others = tuple(member.uri for member in room.members if member.uri != self._router.endpoint)
-                batch.change.owed.append((row.mimi_id, others))
+                tx.change.owed.append((row.mimi_id, others))
         elif answer.code is RefusalCode.EPOCH_TOO_OLD:
             row.epoch, row.body = -1, None
             self._count_blank(room, 1)
@@ -372,7 +328,7 @@ class Outbox:
                 room.behind = max(room.behind, answer.epoch)
         else:
             log.error("the router refuses a message", room=room.tag, code=answer.code, why=answer.text)
-            self._fail(batch, room, row, Failure("not-allowed", f"the router refused it: {answer.text}"))
+            self._fail(tx, room, row, Failure("not-allowed", f"the router refused it: {answer.text}"))
 
     def _count_blank(self, room: Room, more: int) -> None:
         count = self._blank.get(room.uri, 0) + more
@@ -381,10 +337,10 @@ class Outbox:
         else:
             self._blank.pop(room.uri, None)
 
-    def _put_off(self, batch: Batch, room: Room, row: Waiting, answer: Refusal) -> None:
+    def _put_off(self, tx: Transaction, room: Room, row: Waiting, answer: Refusal) -> None:
         """Leave a message where it is, and its room alone for a while, unless its time is over."""
         if row.at < self._clock() - self._age_ms:
-            self._fail(batch, room, row, Failure("recipient-unreachable", f"the router cannot take it: {answer.text}"))
+            self._fail(tx, room, row, Failure("recipient-unreachable", f"the router cannot take it: {answer.text}"))
             return
         loop = asyncio.get_running_loop()
         if self._later.get(room.uri, 0.0) <= loop.time():
@@ -400,22 +356,22 @@ class Outbox:
             queue.remove(row)
         self._count -= 1
 
-    def _fail(self, batch: Batch, room: Room, row: Waiting, failure: Failure) -> None:
-        self._forget(batch, room, row)
+    def _fail(self, tx: Transaction, room: Room, row: Waiting, failure: Failure) -> None:
+        self._forget(tx, room, row)
         if row.mimi_id:
-            self.failed(batch, room, row.mimi_id, failure)
+            self.failed(tx, room, row.mimi_id, failure)
 
-    def _forget(self, batch: Batch, room: Room, row: Waiting) -> None:
+    def _forget(self, tx: Transaction, room: Room, row: Waiting) -> None:
         self._queues[room.uri].remove(row)
         self._count -= 1
         self._count_blank(room, -int(row.epoch < 0))
-        batch.change.outbox_done.append(row.id)
+        tx.change.outbox_done.append(row.id)
 
     async def _complete(self, work: list[tuple[Room, list[Waiting]]]) -> None:
         """Read what is not in memory, and seal what has no body yet, unless its sender has deleted it."""
         missing = [row.id for _, rows in work for row in rows if row.body is None and row.content is None]
         stored = {row.id: row for row in await self.ledger.outbox_rows(missing)} if missing else {}
-        batch = self.batch()
+        tx = self.transaction()
         for room, rows in work:
             for row in rows:
                 if row.body is not None:
@@ -425,13 +381,13 @@ class Outbox:
                     continue
                 content = stored[row.id].content if row.content is None else row.content
                 if not content:
-                    self._fail(batch, room, row, Failure("deleted", "its sender deleted it before it left"))
+                    self._fail(tx, room, row, Failure("deleted", "its sender deleted it before it left"))
                 elif room.open:
                     row.generation = room.held.generation
                     row.epoch, row.body = room.protect(content, self._random)
                     self._count_blank(room, -1)
-        if batch.change:
-            await batch.commit()
+        if tx.change:
+            await tx.commit()
 
     # --- saying it again ----------------------------------------------------------------------------------------------
 
@@ -472,7 +428,7 @@ class Outbox:
             if not room.open and queue and queue[0].epoch < 0 and queue[0].at < oldest:
                 self.abandon(room, Failure("recipient-unreachable", "the other side could not be reached in time"))
 
-    def withdraw(self, batch: Batch, room: Room, ids: Collection[int]) -> set[int]:
+    def withdraw(self, tx: Transaction, room: Room, ids: Collection[int]) -> set[int]:
         """Take back rows of a room that the router was never handed; return the ids of those that it was not."""
         taken = [
             row
@@ -480,17 +436,17 @@ class Outbox:
             if row.id in ids and row.epoch < 0 and row.id not in self._under_way
         ]
         for row in taken:
-            self._forget(batch, room, row)
+            self._forget(tx, room, row)
         return {row.id for row in taken}
 
     def abandon(self, room: Room, failure: Failure) -> None:
         """Fail everything that waits for a room and was never submitted."""
-        batch = self.batch()
+        tx = self.transaction()
         for row in list(self._queues.get(room.uri, ())):
             if row.epoch < 0:
-                self._fail(batch, room, row, failure)
-        if batch.change:
-            batch.commit().add_done_callback(self._checked)
+                self._fail(tx, room, row, failure)
+        if tx.change:
+            tx.commit().add_done_callback(self._checked)
 
     def _checked(self, done: asyncio.Future[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:

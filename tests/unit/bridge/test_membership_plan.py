@@ -148,11 +148,12 @@ def test_an_ungranted_leaf_is_removed_although_its_name_is_configured() -> None:
     )
 
 
-def test_who_is_away_for_too_long_is_removed_and_not_called_back() -> None:
+def test_who_is_away_for_too_long_is_removed_and_called_back_only_when_it_is_heard_of_again() -> None:
     router, ledger = inside(SEA, SKY, SUN)
     assert ask(SKY, structs.replace(router, away=frozenset({SEA})), ledger) == (Remove((SEA,), Reason.AWAY),)
     router, ledger = inside(SKY, SUN)
-    assert ask(SKY, structs.replace(router, away=frozenset({SEA})), ledger) == ()
+    assert ask(SKY, structs.replace(router, away=frozenset({SEA})), ledger) == (Wait(0, Reason.AWAY),)
+    assert ask(SKY, router, ledger) == (Invite((SEA,)),)
 
 
 def test_new_keys_are_drawn_only_when_something_is_to_be_sent() -> None:

@@ -185,7 +185,7 @@ async def logged(endpoint: Endpoint, state: State, seconds: float = 40.0) -> Mes
     """Wait until the newest message of an endpoint's log has come to a state."""
     end = time.monotonic() + seconds
     while True:
-        rows = await endpoint.messages(limit=1)
+        rows = await endpoint.operator.messages(limit=1)
         if rows and rows[0].state is state:
             return rows[0]
         assert time.monotonic() < end, f"not {state.name} within {seconds} s: {rows}"

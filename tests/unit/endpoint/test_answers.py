@@ -42,8 +42,8 @@ async def square(tmp_path: Path) -> AsyncIterator[House]:
 
 async def timeline(house: House, name: str) -> list[State]:
     """The steps of the newest message in an endpoint's log."""
-    (row,) = await house.endpoints[name].messages(limit=1)
-    shown = await house.endpoints[name].message(row.mimi_id)
+    (row,) = await house.endpoints[name].operator.messages(limit=1)
+    shown = await house.endpoints[name].operator.message(row.mimi_id)
     assert shown is not None
     return [step.state for step in shown.timeline]
 
@@ -117,7 +117,7 @@ async def test_of_three_networks_the_worst_is_told_once_and_all_are_listed(squar
     row = await logged(square.endpoints["sea"], State.FAILED)
     assert row.reason == "rejected"
     assert sea.statuses("m1") == [Status.ERROR]
-    shown = await square.endpoints["sea"].message(row.mimi_id)
+    shown = await square.endpoints["sea"].operator.message(row.mimi_id)
     assert shown is not None
     said = {step.who.rpartition("/")[2]: step.state for step in shown.timeline if step.who}
     assert said == {"sky": State.FAILED, "shore": State.SENT}
@@ -327,12 +327,12 @@ async def test_a_content_that_nobody_here_understands_is_answered(house: House, 
     room = endpoint.rooms.get((await logged(endpoint, State.DELIVERED)).room)
     assert room is not None
     newer, mimi_id = await of_a_newer_version(house, endpoint, room)
-    batch = endpoint.outbox.batch()
-    batch.change.messages.append(
+    tx = endpoint.outbox.transaction()
+    tx.change.messages.append(
         MessageRow(mimi_id=mimi_id, room=room.uri, source=True, sender=anna(house), at=now(), native_id="m2")
     )
-    batch.post(room, newer, mimi_id=mimi_id)
-    await batch.commit()
+    tx.send(room, newer, mimi_id=mimi_id)
+    await tx.commit()
     await until(lambda: sea.statuses("m2"))
     assert (sea.reports[-1][1].status, sea.reports[-1][1].reason) == (Status.ERROR, "unsupported")
     assert sky.texts() == ["plain"]
@@ -365,9 +365,9 @@ async def test_a_status_of_a_message_that_nobody_knows_is_ignored(house: House, 
     assert room is not None
     unknown = status.encode([(b"\x01" * 32, Status.ERROR)])
     by = endpoint.directory.user(sky.address("bert"))
-    batch = endpoint.outbox.batch()
-    batch.post(room, translate.status_content(unknown, salt=bytes(16), by=by, room=room.uri))
-    await batch.commit()
+    tx = endpoint.outbox.transaction()
+    tx.send(room, translate.status_content(unknown, salt=bytes(16), by=by, room=room.uri))
+    await tx.commit()
     sea.say(here, "and on it goes", "m2")
     await until(lambda: sea.statuses("m2"))
     assert len(sea.reports) == 2

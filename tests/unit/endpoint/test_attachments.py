@@ -161,7 +161,7 @@ async def test_a_file_on_the_web_is_fetched_where_the_adapter_has_none_of_its_ow
         assert [taken.files for taken in sky.taken] == [[PICTURE], [], [PICTURE], [b"tiny"]]
         assert sky.taken[1].text.endswith(f"{base}/gone"), "its link, for what it is worth"
         for _ in range(200):
-            failed = [row for row in await house.endpoints["sea"].messages() if row.reason]
+            failed = [row for row in await house.endpoints["sea"].operator.messages() if row.reason]
             if len(failed) == 2:
                 break
             await asyncio.sleep(0.02)

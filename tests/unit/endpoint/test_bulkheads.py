@@ -70,7 +70,7 @@ async def test_a_link_that_leads_nowhere_costs_its_message_and_nothing_else_at_a
     await until(lambda: "m1" in sea.acknowledged)
     await until(lambda: url in sky.texts())
     sea_end = house.endpoints["sea"]
-    (row,) = [row for row in await sea_end.messages(limit=10) if row.native_id == "m1"]
+    (row,) = [row for row in await sea_end.operator.messages(limit=10) if row.native_id == "m1"]
     assert (row.state, row.reason) == (State.FAILED, "media-unreachable")
     await sea_end.stop()
     await house.make("sea", WithoutFiles(sea)).start()

@@ -63,7 +63,7 @@ async def started(
 
 async def logged_as(endpoint: Endpoint, mimi_id: bytes) -> State:
     """How far a message has come, as the log of an endpoint has it."""
-    found = await endpoint.message(mimi_id)
+    found = await endpoint.operator.message(mimi_id)
     assert found is not None
     return found.message.state
 
@@ -117,9 +117,9 @@ async def test_what_can_never_arrive_fails_with_its_reason(house: House, here: D
     assert delivered.status is Status.DELIVERED
     assert sky.texts() == ["the next"]
     sky_endpoint = house.endpoints["sky"]
-    (row,) = await sky_endpoint.messages(state=State.FAILED)
+    (row,) = await sky_endpoint.operator.messages(state=State.FAILED)
     assert row.reason == "recipient-unknown"
-    shown = await sky_endpoint.message(row.mimi_id)
+    shown = await sky_endpoint.operator.message(row.mimi_id)
     assert shown is not None
     assert shown.timeline[-1].text == "no such subscriber"  # what the network said stays where it was said
 
@@ -136,7 +136,7 @@ async def test_after_enough_attempts_it_is_parked_and_can_be_replayed(house: Hou
     (parked,) = await endpoint.ledger.parked(limit=10)
     assert (parked.attempts, parked.reason) == (5, "recipient-unreachable")
 
-    await endpoint.replay(parked.mimi_id)
+    await endpoint.operator.replay(parked.mimi_id)
     await until(lambda: len(sky.taken) == 2)
     assert sky.texts() == ["after it", "try me"]
     await until(lambda: len(sea.statuses("m1")) == 2)
@@ -144,12 +144,12 @@ async def test_after_enough_attempts_it_is_parked_and_can_be_replayed(house: Hou
     assert sea.reports[-1][1].reason == "replayed"
     assert (await logged_as(endpoint, parked.mimi_id)) is State.DELIVERED
     assert (await logged_as(house.endpoints["sea"], parked.mimi_id)) is State.DELIVERED
-    shown = await endpoint.message(parked.mimi_id)
+    shown = await endpoint.operator.message(parked.mimi_id)
     assert shown is not None
     assert [step.state for step in shown.timeline] == [State.QUEUED, State.FAILED, State.DELIVERED]
     assert not await endpoint.ledger.parked(limit=10)
     with pytest.raises(NotReplayable):
-        await endpoint.replay(parked.mimi_id)
+        await endpoint.operator.replay(parked.mimi_id)
 
 
 async def test_an_unsure_send_is_repeated_where_that_is_safe(house: House, here: Direct) -> None:
@@ -269,7 +269,7 @@ async def test_a_network_without_receipts_is_told_nothing(house: House, here: Di
     await until(lambda: house.networks["sky"].taken)
     sea = house.endpoints["sea"]
     row = await logged(sea, State.DELIVERED)
-    shown = await sea.message(row.mimi_id)
+    shown = await sea.operator.message(row.mimi_id)
     assert shown is not None
     assert [(step.state, step.by) for step in shown.timeline] == [
         (State.QUEUED, ""),

@@ -158,7 +158,7 @@ class Endings(RuleBasedStateMachine):
         sky = self.house.endpoints["sky"]
         for row in await sky.ledger.parked(limit=50):
             try:
-                await sky.replay(row.mimi_id)
+                await sky.operator.replay(row.mimi_id)
             except NotReplayable:
                 return
 
@@ -195,7 +195,7 @@ class Endings(RuleBasedStateMachine):
         # What is told is noted a moment later; the whole has a minute.
         while room is not None and await sea.ledger.unanswered(room.uri):
             await asyncio.sleep(0.01)
-        while any(row.state is State.QUEUED for row in await sea.messages(limit=1000) if row.source):
+        while any(row.state is State.QUEUED for row in await sea.operator.messages(limit=1000) if row.source):
             await asyncio.sleep(0.01)
 
     def check(self, native_id: str, told: list[Status]) -> None:

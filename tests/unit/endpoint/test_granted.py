@@ -104,7 +104,7 @@ async def test_leg_and_namespaces_of_the_leaf_follow_the_configuration(granted: 
     assert granted.endpoints["sea"].keys.identity.leg.leg is LegClass.PROVIDER
     sea.say(here(granted), "from a worse leg", "m2")
     await until(lambda: len(sky.taken) == 2)
-    (summary,) = await granted.endpoints["sky"].room_summaries()
+    (summary,) = await granted.endpoints["sky"].operator.room_summaries()
     assert summary.assurance is LegClass.PROVIDER
     assert summary.held_for == ""
 

@@ -162,7 +162,7 @@ async def test_what_the_lost_ledger_delivered_is_not_delivered_again(
     await talk(house, here, there, "after")
     assert sky.texts() == ["before up", "once up", "after up"]
     assert sea.statuses("once-m") == [Status.DELIVERED]
-    states = [row.state for row in await house.endpoints["sky"].messages() if not row.source]
+    states = [row.state for row in await house.endpoints["sky"].operator.messages() if not row.source]
     assert states == [State.DELIVERED, State.DELIVERED if askable else State.UNCERTAIN, State.DELIVERED]
 
 

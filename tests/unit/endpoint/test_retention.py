@@ -209,11 +209,11 @@ async def test_words_are_forgotten_after_days_and_the_rest_after_months(house: H
         endpoint = house.endpoints[name]
         assert await _pruned(endpoint, 6) == 0
         await _pruned(endpoint, 8)
-        row = (await endpoint.messages(limit=1))[0]
+        row = (await endpoint.operator.messages(limit=1))[0]
         assert (row.excerpt, row.state) == ("", State.DELIVERED)
-        assert len((await endpoint.message(row.mimi_id)).timeline) > 1  # type: ignore[union-attr]
+        assert len((await endpoint.operator.message(row.mimi_id)).timeline) > 1  # type: ignore[union-attr]
         await _pruned(endpoint, 91)
-        assert not await endpoint.messages(limit=1)
+        assert not await endpoint.operator.messages(limit=1)
         assert await _pruned(endpoint, 91) == 0
     assert not await house.endpoints["sea"].ledger.natives(["m1"])
     await both_stopped(house)

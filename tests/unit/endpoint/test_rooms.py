@@ -57,7 +57,7 @@ async def test_a_plumbed_room_joins_three_networks(square: House) -> None:
     assert sky.taken[1].message.in_reply_to == sky.taken[0].native_id
     await until(lambda: sea.reports)
     assert [(update.status, update.by) for _, update in sea.reports] == [(Status.DELIVERED, None)]  # once, of both
-    (room,) = await square.endpoints["sea"].room_summaries()
+    (room,) = await square.endpoints["sea"].operator.room_summaries()
     names = [member.endpoint.rpartition("/")[2] for member in room.members]
     assert names[0] == "sea"  # the others come in the order in which their KeyPackages could be claimed
     assert set(names) == {"sea", "sky", "shore"}
@@ -180,20 +180,20 @@ async def test_a_content_that_says_it_is_from_elsewhere_is_dropped(house: House,
         (itself, room.uri, report),
     ):
         made = Content(salt=bytes(16), part=part, extensions={1: sender, 2: where})
-        batch = endpoint.outbox.batch()
-        batch.post(room, content.encode(made))
-        await batch.commit()
-    batch = endpoint.outbox.batch()
-    batch.post(room, b"\xff not CBOR")
-    await batch.commit()
+        tx = endpoint.outbox.transaction()
+        tx.send(room, content.encode(made))
+        await tx.commit()
+    tx = endpoint.outbox.transaction()
+    tx.send(room, b"\xff not CBOR")
+    await tx.commit()
     says = {1: anna, 2: room.uri}
     for lie in (
         Content(bytes(16), text("first said on the sky"), extensions=says | {ORIGIN_NETWORK.key: "sky"}),
         Content(bytes(16), text("from the last century"), expires=Expiration(relative=False, time=1), extensions=says),
     ):
-        batch = endpoint.outbox.batch()
-        batch.post(room, content.encode(lie))
-        await batch.commit()
+        tx = endpoint.outbox.transaction()
+        tx.send(room, content.encode(lie))
+        await tx.commit()
     sea.say(here, "honest again", "m2")
     await until(lambda: len(sky.taken) == 2)
     assert sky.texts() == ["honest", "honest again"]
@@ -210,9 +210,9 @@ async def test_the_same_content_twice_is_shown_once(house: House, here: Direct) 
     anna = user_uri(DOMAIN, Address("sea", "anna"))
     same = content.encode(Content(salt=bytes(16), part=text("twice"), extensions={1: anna, 2: room.uri}))
     for pause in (0.0, 0.0, 0.2):
-        batch = endpoint.outbox.batch()
-        batch.post(room, same)
-        await batch.commit()
+        tx = endpoint.outbox.transaction()
+        tx.send(room, same)
+        await tx.commit()
         await asyncio.sleep(pause)
     sea.say(here, "last", "m2")
     await until(lambda: len(sky.taken) == 3)
@@ -288,5 +288,5 @@ async def test_a_crash_between_two_steps_of_making_a_room_is_mended(house: House
     await house.start()
     await until(lambda: sky.taken)
     assert sky.texts() == ["hello"]
-    (row,) = await house.endpoints["sky"].messages()
+    (row,) = await house.endpoints["sky"].operator.messages()
     assert row.state in (State.QUEUED, State.DELIVERED)
